@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * dtproc: hold live processes and trace them, without a kernel module or root.
+ *
+ * Words.  A *victim* is a process under control, a *handle* (struct dtproc_proc) a
+ * counted reference to one, a *session* (struct dtproc) what owns handles and a script.
+ * The *keeper* is the separate process that traces one victim; a *control thread* of
+ * this process receives the victim's events.  docs/process-control.md has the rules.
+ *
+ * Errors.  Calls return 0 (or a count) or a negative code of enum dtproc_error;
+ * dtproc_error_text() then tells the thing, the reason and what to do.  Outputs are
+ * untouched on failure.  The library never exits, aborts (but for its own broken
+ * invariants) or prints.
+ *
+ * Threads.  Unless a call says otherwise any thread may make it; calls on one handle
+ * take turns under the handle's lock, calls on different handles do not wait for each
+ * other.  "May block" names what a call waits for; all such waits are bounded.
+ */
+#ifndef DTPROC_H
+#define DTPROC_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define DTPROC_API __attribute__((visibility("default")))
+#define DTPROC_MUST_USE __attribute__((warn_unused_result))
+
+/* An address in a victim.  Never a pointer here. */
+typedef uint64_t dtproc_addr;
+
+struct dtproc;      /* a session */
+struct dtproc_proc; /* a handle */
+struct dtproc_bkpt; /* a breakpoint */
+
+enum dtproc_error {
+	DTPROC_ENOMEM = -1,
+	DTPROC_EINVAL = -2,
+	DTPROC_ESYS = -3,    /* a system call failed; the text says which and why */
+	DTPROC_ENOPROC = -4, /* no such process */
+	DTPROC_EPERM = -5,   /* permission denied; the text says by what */
+	DTPROC_ETRACED = -6, /* already traced; the text says by whom */
+	DTPROC_EKTHREAD = -7,
+	DTPROC_EZOMBIE = -8,
+	DTPROC_ESELF = -9, /* oneself, or one's keeper */
+	DTPROC_EEXITED = -10,
+	DTPROC_EKILLED = -11,
+	DTPROC_EUNOBSERVABLE = -12, /* runs a program that cannot be observed */
+	DTPROC_ELOST = -13,	    /* the keeper died */
+	DTPROC_ESTALE = -14,	    /* the PID belongs to another process now */
+	DTPROC_EIMAGE = -15,	    /* the victim executed another program meanwhile */
+	DTPROC_ETIMEOUT = -16,	    /* a thread could not be stopped in time */
+	DTPROC_ESTATE = -17,	    /* not possible in the victim's present state */
+	DTPROC_ENOEXEC = -18,	    /* the program cannot be executed */
+	DTPROC_EKEEPER = -19,	    /* the keeper cannot be started or is another version */
+	DTPROC_EPROTO = -20,
+	DTPROC_ERANGE = -21, /* the victim has no memory there */
+	DTPROC_ESITE = -22,  /* no breakpoint may be set there; the text says why */
+	DTPROC_ELIMIT = -23,
+	DTPROC_ELOCK = -24, /* locked twice by one thread, or unlocked by a stranger */
+	DTPROC_ENOSYM = -25,
+	DTPROC_ENOPROBE = -26,
+	DTPROC_ESYNTAX = -27, /* a script does not compile; the text is the diagnostic */
+	DTPROC_EELF = -28,
+	DTPROC_EVERIFY = -29,
+};
+
+/* Text of the calling thread's last error.  Borrowed until its next error. */
+DTPROC_API const char *dtproc_error_text(void);
+/* The library's version, "0.1.0".  Static. */
+DTPROC_API const char *dtproc_version(void);
+
+/* ------------------------------------------------------------------ sessions */
+
+/* Tunables of a session; zero means the default.  `size` is sizeof of this struct. */
+struct dtproc_options {
+	size_t size;
+	unsigned buckets;	   /* of the handle table; rounded up to a power of two [16] */
+	unsigned cache_limit;	   /* cached handles kept before eviction [8] */
+	unsigned stop_deadline_ms; /* for stopping all threads of a victim [2000] */
+};
+
+/* Opens a session; the caller owns it.  May block: no. */
+DTPROC_API DTPROC_MUST_USE int dtproc_open(
+	const struct dtproc_options *options, struct dtproc **out);
+/*
+ * Closes the session: every handle is released whatever its count (rule A8), created
+ * victims are killed, grabbed ones run.  Must not be called from a notification
+ * handler or a breakpoint callback, nor while another thread uses the session.
+ */
+DTPROC_API void dtproc_close(struct dtproc *);
+
+/* ------------------------------------------------------------------- handles */
+
+enum dtproc_grab_flags {
+	DTPROC_GRAB_RDONLY = 1 << 0,	  /* never stops the victim; cached (rule A4) */
+	DTPROC_GRAB_UNMONITORED = 1 << 1, /* no control thread (rule A11) */
+};
+
+/* What happens to the victim when its last reference is released (rule A9). */
+enum dtproc_release_mode {
+	DTPROC_RELEASE_DEFAULT, /* created: kill; grabbed: run */
+	DTPROC_RELEASE_KILL,
+	DTPROC_RELEASE_RUN,
+	DTPROC_RELEASE_STOPPED, /* SIGSTOP is queued before control ends */
+};
+
+/*
+ * Starts `file` (found along PATH) with `argv` and `envp` (NULL: the client's
+ * environment), stopped at its first instruction, and returns its handle with one
+ * reference.  It inherits what a child of a shell would.  May block: until the program
+ * is loaded.  Errors: ENOEXEC (file and reason), EEXITED, EKILLED, EUNOBSERVABLE,
+ * EKEEPER; a failed create leaves nothing behind.
+ */
+DTPROC_API DTPROC_MUST_USE int dtproc_proc_create(struct dtproc *, const char *file,
+	char *const argv[], char *const envp[], struct dtproc_proc **out);
+/*
+ * The same from one string of words quoted as for a shell ('..', "..", \); no shell is
+ * run, so no variables, globs or pipes.  EINVAL: empty, or a quote is not closed.
+ */
+DTPROC_API DTPROC_MUST_USE int dtproc_proc_create_command(
+	struct dtproc *, const char *command, struct dtproc_proc **out);
+/*
+ * Takes hold of a running process (flags: enum dtproc_grab_flags) and returns its
+ * handle with one more reference (rules A3, A6, C2).  A control grab returns with the
+ * victim stopped; arm, then dtproc_proc_continue().  May block: until all threads have
+ * stopped, at most options.stop_deadline_ms.
+ */
+DTPROC_API DTPROC_MUST_USE int dtproc_proc_grab(
+	struct dtproc *, pid_t pid, unsigned flags, struct dtproc_proc **out);
+/*
+ * Gives one reference back; the last one ends control as `mode` says.  When several
+ * releases ask, the last one's mode counts.  May block: until the keeper has let go.
+ * Must not be called from a breakpoint callback of the same handle.
+ */
+DTPROC_API void dtproc_proc_release(struct dtproc_proc *, enum dtproc_release_mode mode);
+/* Lets a victim that idles at a stop point run; otherwise does nothing (rule C6). */
+DTPROC_API DTPROC_MUST_USE int dtproc_proc_continue(struct dtproc_proc *);
+/* Stops all threads and takes our breakpoints out of the text until continue. */
+DTPROC_API DTPROC_MUST_USE int dtproc_proc_stop(struct dtproc_proc *);
+
+enum dtproc_proc_run {
+	DTPROC_IDLE,	/* at a stop point, text clean */
+	DTPROC_RUNNING, /* as far as anyone knows */
+	DTPROC_EVENT,	/* stopped for an event breakpoint's callback */
+	DTPROC_STOPPED, /* by somebody else (SIGSTOP, job control) */
+	DTPROC_EXITED,	/* `code` is the exit status */
+	DTPROC_KILLED,	/* `code` is the signal */
+	DTPROC_LOST,	/* the text says why */
+};
+
+struct dtproc_proc_status {
+	enum dtproc_proc_run run;
+	int code;
+	uint32_t generation; /* grows by one with each exec seen */
+	char why[128];	     /* of DTPROC_LOST */
+};
+
+DTPROC_API pid_t dtproc_proc_pid(const struct dtproc_proc *);
+/* What is known now; locks nothing that a running victim holds; does not block. */
+DTPROC_API void dtproc_proc_status(
+	struct dtproc_proc *, struct dtproc_proc_status *out);
+/* Waits until the victim is at an end (EXITED, KILLED, LOST); ETIMEOUT. -1: for ever. */
+DTPROC_API DTPROC_MUST_USE int dtproc_proc_wait(struct dtproc_proc *, int timeout_ms);
+
+/*
+ * Holds the handle for a sequence of operations of the calling thread and holds back
+ * the reaction to events meanwhile (rule I2).  ELOCK: already held by this thread, or
+ * (unlock) not held by it.  May block: for another thread's sequence.
+ */
+DTPROC_API DTPROC_MUST_USE int dtproc_proc_lock(struct dtproc_proc *);
+DTPROC_API DTPROC_MUST_USE int dtproc_proc_unlock(struct dtproc_proc *);
+
+/* -------------------------------------------------------- memory, breakpoints */
+
+/*
+ * Copies memory of the victim out or in; running or stopped.  Returns the bytes copied,
+ * which are fewer when the range ends; ERANGE when there are none.  Reads show the
+ * program's own text, never our breakpoints; what is written under one takes effect
+ * when it is removed.  EIMAGE: the victim executed another program meanwhile.
+ */
+DTPROC_API DTPROC_MUST_USE ssize_t dtproc_proc_read(
+	struct dtproc_proc *, dtproc_addr addr, void *buf, size_t len);
+DTPROC_API DTPROC_MUST_USE ssize_t dtproc_proc_write(
+	struct dtproc_proc *, dtproc_addr addr, const void *buf, size_t len);
+
+/*
+ * Called by the control thread with all threads of the victim stopped and the handle
+ * locked by it.  It may read and write memory, look up symbols, add and remove
+ * breakpoints; it must not continue, release, lock or wait.
+ */
+typedef void dtproc_bkpt_fn(
+	struct dtproc_proc *, struct dtproc_bkpt *, pid_t tid, void *arg);
+
+/*
+ * Sets an event breakpoint (rule D2); several may share an address.  The handle owns
+ * the result until dtproc_bkpt_remove(), exec or the handle's end.  ESITE: no
+ * breakpoint may be there, with the reason.  Memory not mapped yet is tried again.
+ */
+DTPROC_API DTPROC_MUST_USE int dtproc_bkpt_add(struct dtproc_proc *, dtproc_addr addr,
+	dtproc_bkpt_fn *fn, void *arg, struct dtproc_bkpt **out);
+/* Removes it; from a callback too, the running one included. */
+DTPROC_API DTPROC_MUST_USE int dtproc_bkpt_remove(struct dtproc_proc *, struct dtproc_bkpt *);
+DTPROC_API dtproc_addr dtproc_bkpt_addr(const struct dtproc_bkpt *);
+/* How often it was hit so far. */
+DTPROC_API uint64_t dtproc_bkpt_hits(const struct dtproc_bkpt *);
+
+/*
+ * Address of a function or object by name.  `object`: "a.out" (the program), a soname
+ * ("libc.so.6"), it without version, or its stem ("libc"); NULL: any.  ENOSYM.
+ */
+DTPROC_API DTPROC_MUST_USE int dtproc_proc_symbol(struct dtproc_proc *,
+	const char *object, const char *name, dtproc_addr *addr, size_t *size);
+
+/* ------------------------------------------------------------- notifications */
+
+enum dtproc_notice_kind {
+	DTPROC_NOTICE_EXITED, /* code: exit status */
+	DTPROC_NOTICE_KILLED, /* code: signal */
+	DTPROC_NOTICE_LOST,
+	DTPROC_NOTICE_ERROR, /* something concerning this victim failed; it lives on */
+};
+
+struct dtproc_notice {
+	enum dtproc_notice_kind kind;
+	struct dtproc_proc *proc; /* borrowed for the call; may be released in it */
+	pid_t pid;
+	int code;
+	const char *text; /* "pid 4711 exited with status 3"; borrowed for the call */
+};
+
+typedef void dtproc_notice_fn(const struct dtproc_notice *, void *arg);
+
+/*
+ * Registers the session's handler (NULL: none).  It is called from dtproc_sleep() and
+ * dtproc_work() alone, in order for each victim, with no lock held.
+ */
+DTPROC_API void dtproc_on_notice(struct dtproc *, dtproc_notice_fn *fn, void *arg);
+/* One descriptor to poll for reading: ready when a notice or records wait. */
+DTPROC_API int dtproc_fd(const struct dtproc *);
+/*
+ * Waits until a notice or records are there, or the time is over (-1: for ever), and
+ * calls the handler for what is queued.  Returns the number of notices delivered.
+ */
+DTPROC_API DTPROC_MUST_USE int dtproc_sleep(struct dtproc *, int timeout_ms);
+
+/* ------------------------------------------------------------------- tracing */
+
+/* Sets an option as -x does ("quiet", NULL or "strsize", "512").  Before dtproc_go(). */
+DTPROC_API DTPROC_MUST_USE int dtproc_setopt(
+	struct dtproc *, const char *name, const char *value);
+/*
+ * Compiles D text and adds its clauses.  `name` is what diagnostics call the text
+ * ("-n", a file); argv are $1 and on ($0 is `name`).  ESYNTAX: the text of the error is
+ * the whole diagnostic, with line and caret.  Nothing is armed yet.
+ */
+DTPROC_API DTPROC_MUST_USE int dtproc_script(struct dtproc *, const char *name,
+	const char *text, int argc, char *const argv[]);
+struct dtproc_probe_info {
+	uint32_t id;
+	const char *provider, *module, *function, *name;
+};
+typedef int dtproc_probe_fn(const struct dtproc_probe_info *, void *arg);
+/* Calls fn for each probe that the scripts' descriptions match (dtproc -l). */
+DTPROC_API DTPROC_MUST_USE int dtproc_each_probe(
+	struct dtproc *, dtproc_probe_fn *fn, void *arg);
+/* How many probes each description matched, for "description 'x' matched N probes". */
+typedef void dtproc_match_fn(const char *description, unsigned matched, void *arg);
+/*
+ * Makes probes for every handle of the session, arms them, fires BEGIN, and lets the
+ * victims run.  ENOPROBE: a description matches nothing (and `zdefs` is not set).
+ */
+DTPROC_API DTPROC_MUST_USE int dtproc_go(
+	struct dtproc *, dtproc_match_fn *matched, void *arg);
+
+enum dtproc_work_status {
+	DTPROC_WORK_OK = 0,
+	DTPROC_WORK_DONE = 1, /* exit() was called, or every victim is at its end */
+};
+/*
+ * Sleeps until something is to do (at most one switch interval), delivers notices, and
+ * prints waiting records to `out`.
+ */
+DTPROC_API DTPROC_MUST_USE int dtproc_work(struct dtproc *, FILE *out);
+/* Ends tracing: END fires, probes are disarmed, the rest and aggregations are printed. */
+DTPROC_API DTPROC_MUST_USE int dtproc_stop(struct dtproc *, FILE *out);
+/* The status that exit() gave; 0 without one. */
+DTPROC_API int dtproc_exit_status(const struct dtproc *);
+/* Receives warnings such as "5 drops on lane 0" (NULL: standard error). */
+typedef void dtproc_warn_fn(const char *text, void *arg);
+DTPROC_API void dtproc_on_warning(struct dtproc *, dtproc_warn_fn *fn, void *arg);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Sending, receiving and checking of messages. */
+#define _GNU_SOURCE
+#include "proto.h"
+
+#include <base/err.h>
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define FDS_MAX 4
+
+static int bad(const char *what, const char *why)
+{
+	return err_set(DTPROC_EPROTO, "bad %s between client and keeper: %s", what, why);
+}
+
+static int check_head(const void *msg, size_t len, size_t want, const char *what)
+{
+	uint32_t head[2];
+
+	if (len != want)
+		return bad(what, "length");
+	memcpy(head, msg, sizeof head);
+	if (head[0] != WIRE_MAGIC)
+		return bad(what, "magic");
+	return 0;
+}
+
+static int check_version(uint32_t version, const char *what)
+{
+	if (version == WIRE_VERSION)
+		return 0;
+	return err_set(DTPROC_EKEEPER,
+		"%s speaks version %u, not %u: library and keeper are of two installations",
+		what, version, WIRE_VERSION);
+}
+
+int wire_check_request(const void *msg, size_t len, uint32_t seq_after)
+{
+	const struct wire_request *r = msg;
+
+	if (check_head(msg, len, sizeof *r, "request"))
+		return DTPROC_EPROTO;
+	if (check_version(r->version, "the client"))
+		return DTPROC_EKEEPER;
+	if (r->op == WIRE_OP_NONE || r->op >= WIRE_OP_COUNT)
+		return bad("request", "operation");
+	if (r->seq != seq_after + 1)
+		return bad("request", "sequence");
+	return 0;
+}
+
+int wire_check_reply(const void *msg, size_t len, uint32_t op, uint32_t seq)
+{
+	const struct wire_reply *r = msg;
+
+	if (check_head(msg, len, sizeof *r, "reply"))
+		return DTPROC_EPROTO;
+	if (check_version(r->version, "the keeper"))
+		return DTPROC_EKEEPER;
+	if (r->op != op || r->seq != seq)
+		return bad("reply", "sequence");
+	if (r->state >= WIRE_ST_COUNT || r->code > 0)
+		return bad("reply", "state or code");
+	if (!memchr(r->text, 0, sizeof r->text))
+		return bad("reply", "text");
+	return 0;
+}
+
+int wire_check_event(const void *msg, size_t len)
+{
+	const struct wire_event *e = msg;
+
+	if (check_head(msg, len, sizeof *e, "event"))
+		return DTPROC_EPROTO;
+	if (check_version(e->version, "the keeper"))
+		return DTPROC_EKEEPER;
+	if (e->kind == WIRE_EV_NONE || e->kind >= WIRE_EV_COUNT)
+		return bad("event", "kind");
+	if (e->state >= WIRE_ST_COUNT || !memchr(e->text, 0, sizeof e->text))
+		return bad("event", "state or text");
+	return 0;
+}
+
+int wire_check_ack(const void *msg, size_t len, uint32_t seq)
+{
+	const struct wire_ack *a = msg;
+
+	if (check_head(msg, len, sizeof *a, "acknowledgement"))
+		return DTPROC_EPROTO;
+	return a->seq == seq ? 0 : bad("acknowledgement", "sequence");
+}
+
+int wire_send(int sock, const void *msg, size_t len, const int *fds, int nfds, int flags)
+{
+	union {
+		struct cmsghdr align;
+		char room[CMSG_SPACE(FDS_MAX * sizeof(int))];
+	} control = {0};
+	struct iovec iov = {(void *)msg, len};
+	struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	if (nfds > 0 && nfds <= FDS_MAX) {
+		mh.msg_control = control.room;
+		mh.msg_controllen = CMSG_SPACE((size_t)nfds * sizeof(int));
+		struct cmsghdr *c = CMSG_FIRSTHDR(&mh);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN((size_t)nfds * sizeof(int));
+		memcpy(CMSG_DATA(c), fds, (size_t)nfds * sizeof(int));
+	}
+	for (;;) {
+		if (sendmsg(sock, &mh, flags | MSG_NOSIGNAL) >= 0)
+			return 0;
+		if (errno != EINTR)
+			return err_errno(DTPROC_ESYS, errno, "cannot send to the other side");
+	}
+}
+
+/* Hands over the descriptors of a message, closing those beyond the room. */
+static void take_fds(struct msghdr *mh, int *fds, int *nfds)
+{
+	int room = nfds ? *nfds : 0, n = 0;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(mh); c; c = CMSG_NXTHDR(mh, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (size_t i = 0; i < count; i++) {
+			int fd;
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
+			if (n < room)
+				fds[n++] = fd;
+			else
+				close(fd);
+		}
+	}
+	if (nfds)
+		*nfds = n;
+}
+
+long wire_recv(int sock, void *msg, size_t len, int *fds, int *nfds, int flags)
+{
+	union {
+		struct cmsghdr align;
+		char room[CMSG_SPACE(FDS_MAX * sizeof(int))];
+	} control;
+	struct iovec iov = {msg, len};
+
+	for (;;) {
+		struct msghdr mh = {.msg_iov = &iov,
+			.msg_iovlen = 1,
+			.msg_control = control.room,
+			.msg_controllen = sizeof control.room};
+		ssize_t n = recvmsg(sock, &mh, flags | MSG_CMSG_CLOEXEC);
+		if (n >= 0) {
+			take_fds(&mh, fds, nfds);
+			return n;
+		}
+		if (errno == EAGAIN)
+			return DTPROC_ETIMEOUT;
+		if (errno == ECONNRESET) {
+			if (nfds)
+				*nfds = 0;
+			return 0;
+		}
+		if (errno != EINTR)
+			return err_errno(DTPROC_ESYS, errno, "cannot receive");
+	}
+}
