@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Sending, receiving and checking of messages. */
-#define _GNU_SOURCE
 #include "proto.h"
 
 #include <base/err.h>

@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The table of objects, and the cheap part of one: names and segments.
+ *
+ * SHARING.  One list under one lock.  A search compares device, inode and modification
+ * time of the open file, so two paths to one file share an object, and a file that was
+ * written anew is another one.  The list is short (a busy desktop maps some hundred
+ * files), so it is walked.
+ *
+ * READING.  Files are read, never mapped: one that is truncated under us costs an error
+ * and not a SIGBUS.  Opening reads the program headers and the dynamic section.  Symbols
+ * are read when first asked for; until then the descriptor stays open, since the path
+ * may name another file later.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <gelf.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <base/clean.h>
+#include "own.h"
+
+#define MAX_SEGMENTS 1024
+
+static pthread_mutex_t objects_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct list objects = LIST_INIT(objects);
+
+static void clean_elf(Elf **elf)
+{
+	if (*elf)
+		elf_end(*elf);
+}
+
+static void destroy(struct object *o)
+{
+	if (!o)
+		return;
+	object_table_free(&o->table);
+	pthread_mutex_destroy(&o->lock);
+	if (o->fd >= 0)
+		close(o->fd);
+	free(o->segments);
+	free(o->path);
+	free(o->soname);
+	free(o);
+}
+
+static void clean_object(struct object **o)
+{
+	destroy(*o);
+}
+
+static int64_t mtime_of(const struct stat *st)
+{
+	return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+}
+
+/* The object of this file if there is one, with one more reference. */
+static struct object *look_up(const struct stat *st)
+{
+	struct object *found = NULL;
+
+	pthread_mutex_lock(&objects_lock);
+	list_each(it, &objects)
+	{
+		struct object *o = list_entry(it, struct object, link);
+
+		if (o->ino != st->st_ino || o->dev != st->st_dev ||
+			o->mtime_ns != mtime_of(st))
+			continue;
+		o->refs++;
+		found = o;
+		break;
+	}
+	pthread_mutex_unlock(&objects_lock);
+	return found;
+}
+
+static int read_segments(Elf *elf, struct object *o)
+{
+	size_t n;
+
+	if (elf_getphdrnum(elf, &n) || n == 0 || n > MAX_SEGMENTS)
+		return err_set(DTPROC_EELF, "%s: bad program headers", o->path);
+	o->segments = calloc(n, sizeof *o->segments);
+	if (!o->segments)
+		return err_nomem("segments");
+	for (size_t i = 0; i < n; i++) {
+		GElf_Phdr ph;
+
+		if (!gelf_getphdr(elf, (int)i, &ph))
+			return err_set(DTPROC_EELF, "%s: bad program headers", o->path);
+		if (ph.p_type != PT_LOAD)
+			continue;
+		o->segments[o->nsegments++] = (struct object_segment){
+			ph.p_vaddr, ph.p_memsz, ph.p_offset, (ph.p_flags & PF_X) != 0};
+	}
+	return 0;
+}
+
+/* File offset of an address of the file, or -1. */
+static int64_t offset_of(const struct object *o, uint64_t value)
+{
+	for (size_t i = 0; i < o->nsegments; i++) {
+		const struct object_segment *s = &o->segments[i];
+
+		if (value >= s->value && value - s->value < s->size)
+			return (int64_t)(value - s->value + s->offset);
+	}
+	return -1;
+}
+
+/* Reads the soname at an address of the file; a bad one is left out. */
+static int read_soname(struct object *o, uint64_t value)
+{
+	char buf[NAME_MAX + 1];
+	int64_t at = offset_of(o, value);
+	ssize_t got = at < 0 ? -1 : pread(o->fd, buf, sizeof buf, at);
+
+	if (got <= 0 || !memchr(buf, 0, (size_t)got) || !buf[0] || strchr(buf, '/'))
+		return 0;
+	o->soname = strdup(buf);
+	return o->soname ? 0 : err_nomem("a soname");
+}
+
+static int read_dynamic(struct object *o, const GElf_Phdr *ph)
+{
+	CLEAN_FREE Elf64_Dyn *dyn = NULL;
+	size_t n = ph->p_filesz / sizeof *dyn;
+	uint64_t strtab = 0, soname = UINT64_MAX;
+
+	if (n == 0 || n > 4096)
+		return 0;
+	dyn = malloc(n * sizeof *dyn);
+	if (!dyn)
+		return err_nomem("a dynamic section");
+	ssize_t got = pread(o->fd, dyn, n * sizeof *dyn, (off_t)ph->p_offset);
+
+	n = got < 0 ? 0 : (size_t)got / sizeof *dyn;
+	for (size_t i = 0; i < n && dyn[i].d_tag != DT_NULL; i++) {
+		if (dyn[i].d_tag == DT_STRTAB)
+			strtab = dyn[i].d_un.d_ptr;
+		else if (dyn[i].d_tag == DT_SONAME)
+			soname = dyn[i].d_un.d_val;
+	}
+	if (!strtab || soname == UINT64_MAX)
+		return 0;
+	return read_soname(o, strtab + soname);
+}
+
+static int read_names(Elf *elf, struct object *o)
+{
+	size_t n;
+
+	if (gelf_getclass(elf) != ELFCLASS64 || elf_getphdrnum(elf, &n))
+		return 0;
+	for (size_t i = 0; i < n; i++) {
+		GElf_Phdr ph;
+
+		if (gelf_getphdr(elf, (int)i, &ph) && ph.p_type == PT_DYNAMIC)
+			return read_dynamic(o, &ph);
+	}
+	return 0;
+}
+
+static int read_headers(struct object *o)
+{
+	CLEAN(clean_elf) Elf *elf = NULL;
+	int err;
+
+	elf_version(EV_CURRENT);
+	elf = elf_begin(o->fd, ELF_C_READ, NULL);
+	if (!elf || elf_kind(elf) != ELF_K_ELF)
+		return err_set(DTPROC_EELF, "%s: not an ELF file", o->path);
+	err = read_segments(elf, o);
+	return err ? err : read_names(elf, o);
+}
+
+/* Makes the object of an open file; takes the descriptor. */
+static int make(const char *path, const struct stat *st, int *fd, struct object **out)
+{
+	CLEAN(clean_object) struct object *o = calloc(1, sizeof *o);
+	int err;
+
+	if (!o)
+		return err_nomem("an object");
+	list_init(&o->link);
+	pthread_mutex_init(&o->lock, NULL);
+	o->refs = 1;
+	o->dev = st->st_dev;
+	o->ino = st->st_ino;
+	o->mtime_ns = mtime_of(st);
+	o->fd = TAKE_FD(*fd);
+	o->path = strdup(path);
+	if (!o->path)
+		return err_nomem("a path");
+	err = read_headers(o);
+	if (err)
+		return err;
+	*out = TAKE_PTR(o);
+	return 0;
+}
+
+/* Puts a new object into the table, or gives the one that was quicker. */
+static struct object *publish(struct object *o)
+{
+	pthread_mutex_lock(&objects_lock);
+	list_each(it, &objects)
+	{
+		struct object *other = list_entry(it, struct object, link);
+
+		if (other->ino != o->ino || other->dev != o->dev ||
+			other->mtime_ns != o->mtime_ns)
+			continue;
+		other->refs++;
+		pthread_mutex_unlock(&objects_lock);
+		destroy(o);
+		return other;
+	}
+	list_add(&objects, &o->link);
+	pthread_mutex_unlock(&objects_lock);
+	return o;
+}
+
+/* Opens for reading what is a regular file; `shown` is its name in errors. */
+static int open_file(const char *path, const char *shown, int *fd, struct stat *st)
+{
+	CLEAN_FD int f = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+	if (f < 0 || fstat(f, st))
+		return err_errno(DTPROC_ENOSYM, errno, "%s", shown);
+	if (!S_ISREG(st->st_mode))
+		return err_set(DTPROC_ENOSYM, "%s: not a regular file", shown);
+	*fd = TAKE_FD(f);
+	return 0;
+}
+
+/*
+ * Only the inode has to agree: on btrfs and overlayfs stat(2) and the kernel's list of
+ * mappings name different devices for one file.
+ */
+static int is_expected(const struct stat *st, const struct object_id *expect)
+{
+	return !expect || !expect->ino || expect->ino == st->st_ino;
+}
+
+static int open_as(const char *path, const char *shown, const struct object_id *expect,
+	struct object **out)
+{
+	CLEAN_FD int fd = -1;
+	struct stat st;
+	struct object *o;
+	int err = open_file(path, shown, &fd, &st);
+
+	if (err)
+		return err;
+	if (!is_expected(&st, expect))
+		return err_set(DTPROC_ENOSYM, "%s: was replaced by another file", shown);
+	o = look_up(&st);
+	if (!o) {
+		err = make(shown, &st, &fd, &o);
+		if (err)
+			return err;
+		o = publish(o);
+	}
+	*out = o;
+	return 0;
+}
+
+int object_open(const char *path, const struct object_id *expect, struct object **out)
+{
+	return open_as(path, path, expect, out);
+}
+
+int object_open_mapped(pid_t pid, uint64_t start, uint64_t end, const char *path,
+	const struct object_id *expect, struct object **out)
+{
+	char buf[PATH_MAX + 32];
+
+	if (path[0] != '/')
+		return err_set(DTPROC_ENOSYM, "%s: not a file", path);
+	snprintf(buf, sizeof buf, "/proc/%d/map_files/%llx-%llx", (int)pid,
+		(unsigned long long)start, (unsigned long long)end);
+	if (open_as(buf, path, NULL, out) == 0)
+		return 0;
+	snprintf(buf, sizeof buf, "/proc/%d/root%s", (int)pid, path);
+	if (open_as(buf, path, expect, out) == 0)
+		return 0;
+	return open_as(path, path, expect, out);
+}
+
+struct object *object_ref(struct object *o)
+{
+	pthread_mutex_lock(&objects_lock);
+	o->refs++;
+	pthread_mutex_unlock(&objects_lock);
+	return o;
+}
+
+void object_unref(struct object *o)
+{
+	if (!o)
+		return;
+	pthread_mutex_lock(&objects_lock);
+	unsigned refs = --o->refs;
+
+	if (refs == 0)
+		list_remove(&o->link);
+	pthread_mutex_unlock(&objects_lock);
+	if (refs == 0)
+		destroy(o);
+}
+
+const char *object_path(const struct object *o)
+{
+	return o->path;
+}
+
+const char *object_soname(const struct object *o)
+{
+	return o->soname ? o->soname : "";
+}
+
+const char *object_name(const struct object *o)
+{
+	const char *slash = strrchr(o->path, '/');
+
+	if (o->soname)
+		return o->soname;
+	return slash ? slash + 1 : o->path;
+}
+
+int object_bias(
+	const struct object *o, uint64_t map_start, uint64_t map_offset, uint64_t *bias)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE) - 1;
+
+	for (size_t i = 0; i < o->nsegments; i++) {
+		const struct object_segment *s = &o->segments[i];
+		uint64_t low = s->offset & ~page, skew = s->offset & page;
+
+		if (!s->executable || map_offset < low ||
+			map_offset - low >= s->size + skew)
+			continue;
+		*bias = map_start - (s->value - skew) - (map_offset - low);
+		return 0;
+	}
+	return err_set(DTPROC_EELF, "%s: no code is mapped from offset %#llx", o->path,
+		(unsigned long long)map_offset);
+}
+
+int object_executable(const struct object *o, uint64_t value)
+{
+	for (size_t i = 0; i < o->nsegments; i++) {
+		const struct object_segment *s = &o->segments[i];
+
+		if (s->executable && value >= s->value && value - s->value < s->size)
+			return 1;
+	}
+	return 0;
+}
+
+/* Reads the symbols, once; a failure stays one. */
+static int read_once(struct object *o)
+{
+	int err = 0;
+
+	if (o->state == OBJECT_UNREAD) {
+		err = object_table_read(o->fd, o->path, &o->table);
+		if (err == DTPROC_ENOMEM)
+			return err;
+		o->state = err ? OBJECT_BAD : OBJECT_READ;
+		close(o->fd);
+		o->fd = -1;
+	} else if (o->state == OBJECT_BAD) {
+		err = err_set(DTPROC_EELF, "%s: corrupt symbol table", o->path);
+	}
+	return err;
+}
+
+int object_symbols(struct object *o, const struct object_symbol **at, size_t *n)
+{
+	pthread_mutex_lock(&o->lock);
+	int err = read_once(o);
+
+	pthread_mutex_unlock(&o->lock);
+	if (err)
+		return err;
+	*at = o->table.at;
+	*n = o->table.n;
+	return 0;
+}

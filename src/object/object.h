@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One ELF file: its names, symbols and segments.  Objects are shared by all victims and
+ * counted; the table of them has its own lock, and a file is known by device, inode and
+ * modification time.  Everything in a file is hostile: a corrupt one costs an error.
+ *
+ * Addresses here are those of the file ("values").  The address in a victim is value
+ * plus *bias*, which one mapping of the file gives away: object_bias().
+ *
+ * Threads: any call from any thread; what a call lends stays until object_unref().
+ */
+#ifndef OBJECT_OBJECT_H
+#define OBJECT_OBJECT_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <base/err.h>
+
+struct object;
+
+enum object_kind {
+	OBJECT_FUNCTION,
+	OBJECT_DATA,
+	OBJECT_INDIRECT, /* STT_GNU_IFUNC: the resolver, not the function */
+};
+enum object_bind { OBJECT_GLOBAL, OBJECT_WEAK, OBJECT_LOCAL };
+
+struct object_symbol {
+	uint64_t value;
+	uint32_t size; /* 0: the file does not tell; UINT32_MAX: or more */
+	uint32_t name; /* object_name_of() */
+	uint8_t kind;  /* enum object_kind */
+	uint8_t bind;  /* enum object_bind */
+};
+
+/* What tells one file from another; all zero: do not check. */
+struct object_id {
+	uint64_t dev, ino;
+};
+
+/*
+ * Opens the file at `path`, or takes the one that is open already, with one reference.
+ * DTPROC_EELF: not an ELF file, or a corrupt one; DTPROC_ENOSYM: it cannot be opened, or
+ * is not the file that `expect` (may be NULL) names.
+ */
+int object_open(
+	const char *path, const struct object_id *expect, struct object **out) MUST_USE;
+/*
+ * Opens the file behind a mapping of a process: `path`, `start`, `end` and the identity
+ * are those of its line in /proc/PID/maps.  Deleted and replaced files are found where
+ * privilege allows; the vDSO and anonymous memory have none.
+ */
+int object_open_mapped(pid_t pid, uint64_t start, uint64_t end, const char *path,
+	const struct object_id *expect, struct object **out) MUST_USE;
+struct object *object_ref(struct object *);
+void object_unref(struct object *); /* NULL: nothing */
+
+/* The path it was first opened by; the soname, or "" when it has none. */
+const char *object_path(const struct object *);
+const char *object_soname(const struct object *);
+/* The name to show: the soname, or else the last part of `path`. */
+const char *object_name(const struct object *);
+
+/*
+ * Address in a victim minus value, from one executable mapping of this file (others are
+ * ambiguous: two segments may share a page of the file).  DTPROC_EELF: no executable
+ * segment covers that offset.
+ */
+int object_bias(const struct object *, uint64_t map_start, uint64_t map_offset,
+	uint64_t *bias) MUST_USE;
+/* Is `value` in an executable segment? */
+int object_executable(const struct object *, uint64_t value);
+
+/*
+ * Symbols.  The first call reads .symtab and .dynsym.  A file without any has none, which
+ * is no error.  Those at one address stand together, preferred name first (a function
+ * before others, global before weak before local, fewer leading underscores, smaller,
+ * alphabet).
+ */
+int object_symbols(struct object *, const struct object_symbol **at, size_t *n) MUST_USE;
+/* The name of a symbol of this object. */
+const char *object_name_of(const struct object *, const struct object_symbol *);
+/*
+ * The next symbol of this name behind `after` (NULL: the first), or NULL.  Needs a
+ * successful object_symbols() before.
+ */
+const struct object_symbol *object_find(
+	const struct object *, const char *name, const struct object_symbol *after);
+/* The preferred function or datum that covers `value`, or NULL.  As above. */
+const struct object_symbol *object_at(const struct object *, uint64_t value);
+
+/*
+ * Does `wanted`, as written in a probe description, name the object called `name`?  By
+ * its whole name ("libc.so.6"), without version ("libc.so"), by stem ("libc"), or by a
+ * glob over the whole name; empty: any.  "a.out" is the caller's to decide.
+ */
+int object_is_called(const char *name, const char *wanted);
+
+#endif

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* src/object: names, symbols, preferences, bias; files that lie. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <link.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <object/object.h>
+
+__attribute__((noinline, used, visibility("default"))) int test_target(int a)
+{
+	__asm__ volatile("" : "+r"(a));
+	return a;
+}
+extern __typeof__(test_target) _test_alias
+	__attribute__((alias("test_target"), visibility("default"), used));
+
+static struct object *open_self(void)
+{
+	struct object *o = NULL;
+
+	assert_int_equal(object_open("/proc/self/exe", NULL, &o), 0);
+	return o;
+}
+
+static void names_of_objects(void **state)
+{
+	static const struct {
+		const char *name, *wanted;
+		int yes;
+	} rows[] = {
+		{"libc.so.6", "libc.so.6", 1},
+		{"libc.so.6", "libc.so", 1},
+		{"libc.so.6", "libc", 1},
+		{"libc.so.6", "lib", 0},
+		{"libc.so.6", "libc.s", 0},
+		{"libc.so.6", "libc.so.", 0},
+		{"libc.so.6", "libc*", 1},
+		{"libc.so.6", "", 1},
+		{"libc.so.6", "*", 1},
+		{"libc.so.6", "libm", 0},
+		{"libcrypt.so.1", "libc", 0},
+		{"libpython3.11.so.1.0", "libpython3.11", 1},
+		{"libpython3.11.so.1.0", "libpython3.11.so", 1},
+		{"libpython3.11.so.1.0", "libpython3.11.so.1", 1},
+		{"libpython3.11.so.1.0", "libpython3", 0},
+		{"python3.11", "python3", 0},
+		{"ld-linux-x86-64.so.2", "ld-linux-x86-64", 1},
+		{"ls", "ls", 1},
+		{"a.solid.so.1", "a.solid", 1},
+		{"a.solid", "a", 0},
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		if (object_is_called(rows[i].name, rows[i].wanted) != rows[i].yes)
+			fail_msg("%s as %s", rows[i].name, rows[i].wanted);
+}
+
+static void symbols_of_self(void **state)
+{
+	const struct object_symbol *at, *s;
+	struct object *o = open_self();
+	size_t n;
+	uint64_t bias;
+	struct link_map *map = dlopen(NULL, RTLD_NOW);
+
+	assert_int_equal(object_symbols(o, &at, &n), 0);
+	s = object_find(o, "test_target", NULL);
+	assert_non_null(s);
+	assert_int_equal(s->kind, OBJECT_FUNCTION);
+	assert_true(object_executable(o, s->value));
+	assert_true(s->size > 0 && s->size < 64);
+	bias = map->l_addr;
+	assert_int_equal(s->value + bias, (uintptr_t)test_target);
+	/* Both names of the address are there; the one without underscore leads. */
+	const struct object_symbol *alias = object_find(o, "_test_alias", NULL);
+
+	assert_non_null(alias);
+	assert_int_equal(alias->value, s->value);
+	assert_ptr_equal(object_at(o, s->value), s);
+	assert_ptr_equal(object_at(o, s->value + s->size - 1), s);
+	assert_null(object_find(o, "test_target", s));
+	assert_null(object_find(o, "no_such_function", NULL));
+	for (size_t i = 1; i < n; i++)
+		assert_true(at[i - 1].value <= at[i].value);
+	object_unref(o);
+}
+
+static void bias_of_mapping(void **state)
+{
+	struct object *o = open_self();
+	FILE *f = fopen("/proc/self/maps", "r");
+	char line[512], path[512];
+	unsigned long long start, end, offset;
+	uint64_t none = 1;
+	struct link_map *map = dlopen(NULL, RTLD_NOW);
+	ssize_t len = readlink("/proc/self/exe", path, sizeof path - 1);
+	int lines = 0;
+
+	assert_true(len > 0);
+	path[len] = 0;
+	while (fgets(line, sizeof line, f)) {
+		uint64_t bias = 1;
+
+		if (!strstr(line, path) ||
+			sscanf(line, "%llx-%llx r-xp %llx", &start, &end, &offset) != 3)
+			continue;
+		assert_int_equal(object_bias(o, start, offset, &bias), 0);
+		assert_int_equal(bias, map->l_addr);
+		lines++;
+	}
+	assert_true(lines >= 1);
+	assert_int_equal(object_bias(o, 0, 1ull << 40, &none), DTPROC_EELF);
+	fclose(f);
+	object_unref(o);
+}
+
+static void sharing(void **state)
+{
+	struct object *a = open_self(), *b = open_self();
+
+	assert_ptr_equal(a, b);
+	object_unref(b);
+	object_unref(a);
+}
+
+static void libc_by_soname(void **state)
+{
+	const struct object_symbol *at;
+	struct object *o;
+	Dl_info info;
+	size_t n;
+
+	assert_true(dladdr((void *)malloc, &info));
+	assert_int_equal(object_open(info.dli_fname, NULL, &o), 0);
+#ifndef __SANITIZE_ADDRESS__
+	assert_string_equal(object_soname(o), "libc.so.6");
+#endif
+	assert_int_equal(object_symbols(o, &at, &n), 0);
+	const struct object_symbol *s = object_find(o, "malloc", NULL);
+
+	assert_non_null(s);
+	assert_int_equal((uintptr_t)info.dli_fbase + s->value, (uintptr_t)malloc);
+	object_unref(o);
+}
+
+static void bad_files(void **state)
+{
+	struct object *o = NULL;
+	struct object_id other = {1, 1};
+
+	assert_int_equal(object_open("/no/such/file", NULL, &o), DTPROC_ENOSYM);
+	assert_non_null(strstr(err_text(), "/no/such/file"));
+	assert_int_equal(object_open("/etc/passwd", NULL, &o), DTPROC_EELF);
+	assert_int_equal(object_open("/", NULL, &o), DTPROC_ENOSYM);
+	assert_int_equal(object_open("/proc/self/exe", &other, &o), DTPROC_ENOSYM);
+	assert_int_equal(
+		object_open_mapped(getpid(), 0, 4096, "[vdso]", NULL, &o), DTPROC_ENOSYM);
+	assert_null(o);
+}
+
+/* Each prefix, and each of many single bytes turned over, costs at most an error. */
+static void corrupt_files(void **state)
+{
+	char path[] = "/tmp/dtproc-object-XXXXXX";
+	static unsigned char whole[1 << 20], bad[1 << 20];
+	int in = open("/proc/self/exe", O_RDONLY), fd = mkstemp(path);
+	ssize_t len = read(in, whole, sizeof whole);
+	unsigned seed = 1;
+
+	assert_true(len > 4096 && fd >= 0);
+	for (int round = 0; round < 300; round++) {
+		struct object *o = NULL;
+		const struct object_symbol *at;
+		size_t n, cut = (size_t)len;
+
+		memcpy(bad, whole, (size_t)len);
+		if (round % 3 == 0)
+			cut = (size_t)rand_r(&seed) % (size_t)len;
+		for (int i = 0; i < 1 + round % 8; i++)
+			bad[(size_t)rand_r(&seed) % (i % 2 ? 1024 : (size_t)len)] ^=
+				(unsigned char)(1 + rand_r(&seed) % 255);
+		assert_int_equal(pwrite(fd, bad, cut, 0), cut);
+		assert_int_equal(ftruncate(fd, (off_t)cut), 0);
+		if (object_open(path, NULL, &o))
+			continue;
+		if (object_symbols(o, &at, &n) == 0)
+			for (size_t i = 0; i < n; i++)
+				assert_non_null(
+					object_find(o, object_name_of(o, &at[i]), NULL));
+		object_unref(o);
+	}
+	close(in);
+	close(fd);
+	unlink(path);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(names_of_objects),
+		cmocka_unit_test(symbols_of_self),
+		cmocka_unit_test(bias_of_mapping),
+		cmocka_unit_test(sharing),
+		cmocka_unit_test(libc_by_soname),
+		cmocka_unit_test(bad_files),
+		cmocka_unit_test(corrupt_files),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
