@@ -161,6 +161,7 @@ struct dtproc_proc_status {
 	char why[128];	     /* of DTPROC_LOST */
 };
 
+/* The victim's PID, also behind its end.  Does not block. */
 DTPROC_API pid_t dtproc_proc_pid(const struct dtproc_proc *);
 /* What is known now; locks nothing that a running victim holds; does not block. */
 DTPROC_API void dtproc_proc_status(
@@ -206,6 +207,7 @@ DTPROC_API DTPROC_MUST_USE int dtproc_bkpt_add(struct dtproc_proc *, dtproc_addr
 	dtproc_bkpt_fn *fn, void *arg, struct dtproc_bkpt **out);
 /* Removes it; from a callback too, the running one included. */
 DTPROC_API DTPROC_MUST_USE int dtproc_bkpt_remove(struct dtproc_proc *, struct dtproc_bkpt *);
+/* Where it is.  Does not block. */
 DTPROC_API dtproc_addr dtproc_bkpt_addr(const struct dtproc_bkpt *);
 /* How often it was hit so far. */
 DTPROC_API uint64_t dtproc_bkpt_hits(const struct dtproc_bkpt *);
