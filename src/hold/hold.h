@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The hold layer, as the rooms above it see it: sessions, handles, and what can be done
+ * with the victim behind a handle.
+ *
+ * The public calls on a handle (dtproc_proc_read, _write, _continue, _stop, _lock,
+ * _release, _status, _wait, _symbol; dtproc_bkpt_*) are defined here; those on a struct
+ * dtproc are forwarded to a hold_session by the tracing layer.
+ *
+ * Locks, in the order in which they are taken: a handle's lock (hold_guard), then the
+ * session's table lock, then leaves (a handle's state, the notice queue).  No function
+ * here is called back with the table lock held.
+ */
+#ifndef HOLD_HOLD_H
+#define HOLD_HOLD_H
+
+#include <base/err.h>
+#include <victim/maps.h>
+#include <wire/proto.h>
+
+struct hold_session;
+
+/* ------------------------------------------------------------------ session */
+
+/*
+ * Called by the library for the layer above.  Any member may be NULL.  `exec` and
+ * `end` run in the thread that reacts (the control thread), with the handle locked.
+ */
+struct hold_hooks {
+	void *arg;
+	/* The victim executed another program: programs, sites and segment are gone. */
+	void (*exec)(struct dtproc_proc *, void *arg);
+	/* It exited, was killed or lost; dtproc_proc_status() tells. */
+	void (*end)(struct dtproc_proc *, void *arg);
+};
+
+/* Opens a session (NULL: default options); hold_close() releases every handle (A8). */
+int hold_open(const struct dtproc_options *, struct hold_session **out) MUST_USE;
+void hold_close(struct hold_session *);
+/* Before the first handle. */
+void hold_set_hooks(struct hold_session *, const struct hold_hooks *);
+
+/* Whose grab it is: the client's own sets $target, the library's does not (A12). */
+enum hold_for { HOLD_FOR_CLIENT, HOLD_FOR_LIBRARY };
+
+/* As dtproc_proc_create(), dtproc_proc_create_command(), dtproc_proc_grab(). */
+int hold_create(struct hold_session *, enum hold_for, const char *file,
+	char *const argv[], char *const envp[], struct dtproc_proc **out) MUST_USE;
+int hold_create_command(struct hold_session *, enum hold_for, const char *command,
+	struct dtproc_proc **out) MUST_USE;
+int hold_grab(struct hold_session *, enum hold_for, pid_t pid, unsigned flags,
+	struct dtproc_proc **out) MUST_USE;
+
+/* The PID of $target; 0: none yet. */
+pid_t hold_target(struct hold_session *);
+/*
+ * Calls fn for each handle that controls its victim (created or grabbed, not read-only,
+ * not stale), oldest first; each holds a reference of ours meanwhile and no lock.  Ends
+ * at the first result that is not 0, and returns it.
+ */
+int hold_each(struct hold_session *, int (*fn)(struct dtproc_proc *, void *), void *arg);
+
+/* ------------------------------------------------------------------- handle */
+
+/* One more reference; dtproc_proc_release() gives it back. */
+void hold_ref(struct dtproc_proc *);
+struct hold_session *hold_session_of(const struct dtproc_proc *);
+/* Did we create it? */
+int hold_created(const struct dtproc_proc *);
+/* A pointer of the layer above; `destroy` is called when the handle ends. */
+void hold_set_user(struct dtproc_proc *, void *user, void (*destroy)(void *user));
+void *hold_user(const struct dtproc_proc *);
+/* The keeper's counters, mapped; NULL for a read-only handle.  Borrowed. */
+const struct wire_ledger *hold_ledger(const struct dtproc_proc *);
+
+/*
+ * A scope with the handle locked: { CLEAN(hold_leave) struct hold_guard g =
+ * hold_enter(p); ... }.  Unlike dtproc_proc_lock() it nests, in a callback too.
+ */
+struct hold_guard {
+	struct dtproc_proc *proc; /* NULL: the thread had it already */
+};
+struct hold_guard hold_enter(struct dtproc_proc *);
+void hold_leave(struct hold_guard *);
+
+/* A fresh copy of the victim's mappings; the caller frees it (victim_maps_free). */
+int hold_maps(struct dtproc_proc *, struct victim_maps *out) MUST_USE;
+
+/* Sites that a layer above arms have users below this; event breakpoints above. */
+#define HOLD_USER_MAX 0x80000000u
+
+/* Replaces all programs: wire_program headers, each followed by its code. */
+int hold_programs(struct dtproc_proc *, const void *bytes, size_t len) MUST_USE;
+/* Hands the segment and its doorbell (an eventfd; -1: none) to the keeper. */
+int hold_segment(struct dtproc_proc *, int segment, int doorbell) MUST_USE;
+/*
+ * Arms `n` sites in one request and fills in their results; returns how many were
+ * armed (those on memory not mapped yet among them), or a negative code when the
+ * request as a whole failed.
+ */
+long hold_arm(struct dtproc_proc *, struct wire_site *sites, size_t n) MUST_USE;
+/* Disarms those sites (addr and user tell which). */
+int hold_disarm(struct dtproc_proc *, const struct wire_site *sites, size_t n) MUST_USE;
+
+/*
+ * Lets a victim that idles run to `addr` and returns when it idles there, its text
+ * clean.  EEXITED, EKILLED, ELOST: it came to its end first (the text says which);
+ * ETIMEOUT after `timeout_ms` (-1: none), and the victim runs.
+ */
+int hold_run_to(struct dtproc_proc *, dtproc_addr addr, int timeout_ms) MUST_USE;
+
+/* ------------------------------------------------------------------ notices */
+
+/* An eventfd that is readable while notices wait. */
+int hold_fd(const struct hold_session *);
+/* Marks the session's descriptor readable (the layer above has something to do). */
+void hold_wake(struct hold_session *);
+void hold_on_notice(struct hold_session *, dtproc_notice_fn *fn, void *arg);
+/* Queues an error message that concerns this victim (E3). */
+void hold_notice_error(struct dtproc_proc *, const char *text);
+/*
+ * Calls the handler for every notice queued, with no lock held; returns how many.
+ * Called by the thread that sleeps or works, never by a control thread.
+ */
+int hold_deliver(struct hold_session *);
+
+#endif

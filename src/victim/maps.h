@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The memory map of a live process, from /proc/PID/maps. */
+#ifndef VICTIM_MAPS_H
+#define VICTIM_MAPS_H
+
+#include <base/err.h>
+
+/* More mappings than this are an error, not a loop (vm.max_map_count is 65530). */
+#define VICTIM_MAPS_MAX 262144
+
+enum victim_map_prot {
+	VICTIM_MAP_READ = 1 << 0,
+	VICTIM_MAP_WRITE = 1 << 1,
+	VICTIM_MAP_EXEC = 1 << 2,
+	VICTIM_MAP_SHARED = 1 << 3,
+	VICTIM_MAP_DELETED = 1 << 4, /* its file has no name any more */
+};
+
+struct victim_map {
+	dtproc_addr start, end; /* end: first address behind it */
+	uint64_t offset;	/* in the file */
+	uint64_t dev, inode;	/* dev as makedev(); inode 0: no file */
+	unsigned flags;		/* enum victim_map_prot */
+	const char *path;	/* "" for anonymous memory; "[heap]" and the like */
+};
+
+struct victim_maps {
+	struct victim_map *at; /* by address, without overlap */
+	size_t n;
+	char *names; /* what `path` points into */
+};
+
+/* Reads all mappings; the caller frees the result.  ENOPROC, EPERM, ESYS, ELIMIT. */
+int victim_maps_read(pid_t pid, struct victim_maps *out) MUST_USE;
+/* The same from text of `len` bytes that nobody has vouched for. */
+int victim_maps_parse(const char *text, size_t len, struct victim_maps *out) MUST_USE;
+void victim_maps_free(struct victim_maps *);
+/* The mapping that holds `addr`, or NULL.  Borrowed. */
+const struct victim_map *victim_maps_find(const struct victim_maps *, dtproc_addr addr);
+
+#endif
