@@ -51,13 +51,13 @@ enum dtproc_error {
 	DTPROC_EEXITED = -10,
 	DTPROC_EKILLED = -11,
 	DTPROC_EUNOBSERVABLE = -12, /* runs a program that cannot be observed */
-	DTPROC_ELOST = -13,	    /* the keeper died */
-	DTPROC_ESTALE = -14,	    /* the PID belongs to another process now */
-	DTPROC_EIMAGE = -15,	    /* the victim executed another program meanwhile */
-	DTPROC_ETIMEOUT = -16,	    /* a thread could not be stopped in time */
-	DTPROC_ESTATE = -17,	    /* not possible in the victim's present state */
-	DTPROC_ENOEXEC = -18,	    /* the program cannot be executed */
-	DTPROC_EKEEPER = -19,	    /* the keeper cannot be started or is another version */
+	DTPROC_ELOST = -13,         /* the keeper died */
+	DTPROC_ESTALE = -14,        /* the PID belongs to another process now */
+	DTPROC_EIMAGE = -15,        /* the victim executed another program meanwhile */
+	DTPROC_ETIMEOUT = -16,      /* a thread could not be stopped in time */
+	DTPROC_ESTATE = -17,        /* not possible in the victim's present state */
+	DTPROC_ENOEXEC = -18,       /* the program cannot be executed */
+	DTPROC_EKEEPER = -19, /* the keeper cannot be started or is another version */
 	DTPROC_EPROTO = -20,
 	DTPROC_ERANGE = -21, /* the victim has no memory there */
 	DTPROC_ESITE = -22,  /* no breakpoint may be set there; the text says why */
@@ -80,8 +80,8 @@ DTPROC_API const char *dtproc_version(void);
 /* Tunables of a session; zero means the default.  `size` is sizeof of this struct. */
 struct dtproc_options {
 	size_t size;
-	unsigned buckets;	   /* of the handle table; rounded up to a power of two [16] */
-	unsigned cache_limit;	   /* cached handles kept before eviction [8] */
+	unsigned buckets;     /* of the handle table; rounded up to a power of two [16] */
+	unsigned cache_limit; /* cached handles kept before eviction [8] */
 	unsigned stop_deadline_ms; /* for stopping all threads of a victim [2000] */
 };
 
@@ -98,7 +98,7 @@ DTPROC_API void dtproc_close(struct dtproc *);
 /* ------------------------------------------------------------------- handles */
 
 enum dtproc_grab_flags {
-	DTPROC_GRAB_RDONLY = 1 << 0,	  /* never stops the victim; cached (rule A4) */
+	DTPROC_GRAB_RDONLY = 1 << 0,      /* never stops the victim; cached (rule A4) */
 	DTPROC_GRAB_UNMONITORED = 1 << 1, /* no control thread (rule A11) */
 };
 
@@ -145,27 +145,26 @@ DTPROC_API DTPROC_MUST_USE int dtproc_proc_continue(struct dtproc_proc *);
 DTPROC_API DTPROC_MUST_USE int dtproc_proc_stop(struct dtproc_proc *);
 
 enum dtproc_proc_run {
-	DTPROC_IDLE,	/* at a stop point, text clean */
+	DTPROC_IDLE,    /* at a stop point, text clean */
 	DTPROC_RUNNING, /* as far as anyone knows */
-	DTPROC_EVENT,	/* stopped for an event breakpoint's callback */
+	DTPROC_EVENT,   /* stopped for an event breakpoint's callback */
 	DTPROC_STOPPED, /* by somebody else (SIGSTOP, job control) */
-	DTPROC_EXITED,	/* `code` is the exit status */
-	DTPROC_KILLED,	/* `code` is the signal */
-	DTPROC_LOST,	/* the text says why */
+	DTPROC_EXITED,  /* `code` is the exit status */
+	DTPROC_KILLED,  /* `code` is the signal */
+	DTPROC_LOST,    /* the text says why */
 };
 
 struct dtproc_proc_status {
 	enum dtproc_proc_run run;
 	int code;
 	uint32_t generation; /* grows by one with each exec seen */
-	char why[128];	     /* of DTPROC_LOST */
+	char why[128];       /* of DTPROC_LOST */
 };
 
 /* The victim's PID, also behind its end.  Does not block. */
 DTPROC_API pid_t dtproc_proc_pid(const struct dtproc_proc *);
 /* What is known now; locks nothing that a running victim holds; does not block. */
-DTPROC_API void dtproc_proc_status(
-	struct dtproc_proc *, struct dtproc_proc_status *out);
+DTPROC_API void dtproc_proc_status(struct dtproc_proc *, struct dtproc_proc_status *out);
 /* Waits until the victim is at an end (EXITED, KILLED, LOST); ETIMEOUT. -1: for ever. */
 DTPROC_API DTPROC_MUST_USE int dtproc_proc_wait(struct dtproc_proc *, int timeout_ms);
 
@@ -206,7 +205,8 @@ typedef void dtproc_bkpt_fn(
 DTPROC_API DTPROC_MUST_USE int dtproc_bkpt_add(struct dtproc_proc *, dtproc_addr addr,
 	dtproc_bkpt_fn *fn, void *arg, struct dtproc_bkpt **out);
 /* Removes it; from a callback too, the running one included. */
-DTPROC_API DTPROC_MUST_USE int dtproc_bkpt_remove(struct dtproc_proc *, struct dtproc_bkpt *);
+DTPROC_API DTPROC_MUST_USE int dtproc_bkpt_remove(
+	struct dtproc_proc *, struct dtproc_bkpt *);
 /* Where it is.  Does not block. */
 DTPROC_API dtproc_addr dtproc_bkpt_addr(const struct dtproc_bkpt *);
 /* How often it was hit so far. */

@@ -75,7 +75,7 @@ static const char *const names[] = {
 
 const char *err_name(int code)
 {
-	size_t i = (size_t)-(long)code;
+	size_t i = (size_t) - (long)code;
 
 	if (code > 0 || i >= sizeof names / sizeof names[0] || !names[i])
 		return "unknown error";

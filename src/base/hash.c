@@ -66,7 +66,7 @@ void *hash_take(struct hash *h, uint64_t key)
 	h->n--;
 	/* Those behind it move up, so that no gap cuts a chain. */
 	for (size_t j = (i + 1) & (h->room - 1); h->slots[j].value;
-			j = (j + 1) & (h->room - 1)) {
+		j = (j + 1) & (h->room - 1)) {
 		struct hash_slot moved = h->slots[j];
 		h->slots[j].value = NULL;
 		h->slots[place(h, moved.key)] = moved;

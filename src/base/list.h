@@ -9,13 +9,14 @@ struct list {
 	struct list *next, *prev;
 };
 
+/* clang-format off */
 #define LIST_INIT(name) {&(name), &(name)}
-#define list_entry(link, type, member)                                                   \
-	((type *)((char *)(link) - offsetof(type, member)))
+/* clang-format on */
+#define list_entry(link, type, member) ((type *)((char *)(link)-offsetof(type, member)))
 /* Walks `head`; the current member may be removed. */
 #define list_each(it, head)                                                              \
-	for (struct list *it = (head)->next, *it##_next = it->next; it != (head);         \
-			it = it##_next, it##_next = it->next)
+	for (struct list *it = (head)->next, *it##_next = it->next; it != (head);        \
+		it = it##_next, it##_next = it->next)
 
 static inline void list_init(struct list *l)
 {

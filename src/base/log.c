@@ -33,7 +33,7 @@ static int level_of(const char *area)
 	for (const char *p = areas; p && *p; p += *p == ',') {
 		size_t n = strcspn(p, ",:");
 		int hit = (n == len && !strncmp(p, area, n)) ||
-			(n == 3 && !strncmp(p, "all", 3));
+			  (n == 3 && !strncmp(p, "all", 3));
 		p += n;
 		int level = *p == ':' ? atoi(p + 1) : 1;
 		p += strcspn(p, ",");

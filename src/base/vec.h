@@ -17,9 +17,9 @@ int vec_reserve(void **at, size_t *room, size_t want, size_t size);
 
 /* Appends `item`; 0 or DTPROC_ENOMEM. */
 #define vec_push(v, item)                                                                \
-	(vec_reserve((void **)&(v)->at, &(v)->room, (v)->n + 1, sizeof *(v)->at) ?       \
-			DTPROC_ENOMEM :                                                  \
-			((v)->at[(v)->n++] = (item), 0))
+	(vec_reserve((void **)&(v)->at, &(v)->room, (v)->n + 1, sizeof *(v)->at)         \
+			? DTPROC_ENOMEM                                                  \
+			: ((v)->at[(v)->n++] = (item), 0))
 
 /* Removes element i; the last one takes its place. */
 #define vec_drop(v, i) ((v)->at[(i)] = (v)->at[--(v)->n])

@@ -63,8 +63,7 @@ static struct object *look_up(const struct stat *st)
 	struct object *found = NULL;
 
 	pthread_mutex_lock(&objects_lock);
-	list_each(it, &objects)
-	{
+	list_each(it, &objects) {
 		struct object *o = list_entry(it, struct object, link);
 
 		if (o->ino != st->st_ino || o->dev != st->st_dev ||
@@ -207,8 +206,7 @@ static int make(const char *path, const struct stat *st, int *fd, struct object 
 static struct object *publish(struct object *o)
 {
 	pthread_mutex_lock(&objects_lock);
-	list_each(it, &objects)
-	{
+	list_each(it, &objects) {
 		struct object *other = list_entry(it, struct object, link);
 
 		if (other->ino != o->ino || other->dev != o->dev ||

@@ -18,10 +18,10 @@ enum victim_map_prot {
 
 struct victim_map {
 	dtproc_addr start, end; /* end: first address behind it */
-	uint64_t offset;	/* in the file */
-	uint64_t dev, inode;	/* dev as makedev(); inode 0: no file */
-	unsigned flags;		/* enum victim_map_prot */
-	const char *path;	/* "" for anonymous memory; "[heap]" and the like */
+	uint64_t offset;        /* in the file */
+	uint64_t dev, inode;    /* dev as makedev(); inode 0: no file */
+	unsigned flags;         /* enum victim_map_prot */
+	const char *path;       /* "" for anonymous memory; "[heap]" and the like */
 };
 
 struct victim_maps {

@@ -115,7 +115,8 @@ int wire_send(int sock, const void *msg, size_t len, const int *fds, int nfds, i
 		if (sendmsg(sock, &mh, flags | MSG_NOSIGNAL) >= 0)
 			return 0;
 		if (errno != EINTR)
-			return err_errno(DTPROC_ESYS, errno, "cannot send to the other side");
+			return err_errno(
+				DTPROC_ESYS, errno, "cannot send to the other side");
 	}
 }
 

@@ -45,19 +45,19 @@ enum wire_fd {
  */
 enum wire_op {
 	WIRE_OP_NONE,
-	WIRE_START,	/* pid, flags, arg = deadline ms -> fd: mem; value = created pid */
-	WIRE_CONTINUE,	/* -> value = 1: ran now, 0: did not idle */
-	WIRE_STOP,	/* -> value = 1: stopped now, 0: idled already */
-	WIRE_PROGRAMS,	/* count = bytes in bulk: wire_program headers, each followed by
-			   its code; replaces all programs */
-	WIRE_SEGMENT,	/* fd 0: segment memfd, fd 1: doorbell eventfd */
-	WIRE_ARM,	/* count = wire_site in bulk -> their `result`; value = armed */
-	WIRE_DISARM,	/* count = wire_site in bulk (addr, user) */
-	WIRE_WRITE,	/* addr, count = bytes in bulk -> value = written */
-	WIRE_THREADS,	/* -> count = wire_thread in bulk */
-	WIRE_REGS,	/* pid = tid -> count = bytes of the arch's register block in bulk */
-	WIRE_DETACH,	/* arg = enum wire_end; the keeper replies when it has let go */
-	WIRE_FINISH,	/* arg: drop what remains and exit (also at hang-up) */
+	WIRE_START,    /* pid, flags, arg = deadline ms -> fd: mem; value = created pid */
+	WIRE_CONTINUE, /* -> value = 1: ran now, 0: did not idle */
+	WIRE_STOP,     /* -> value = 1: stopped now, 0: idled already */
+	WIRE_PROGRAMS, /* count = bytes in bulk: wire_program headers, each followed by
+			  its code; replaces all programs */
+	WIRE_SEGMENT,  /* fd 0: segment memfd, fd 1: doorbell eventfd */
+	WIRE_ARM,      /* count = wire_site in bulk -> their `result`; value = armed */
+	WIRE_DISARM,   /* count = wire_site in bulk (addr, user) */
+	WIRE_WRITE,    /* addr, count = bytes in bulk -> value = written */
+	WIRE_THREADS,  /* -> count = wire_thread in bulk */
+	WIRE_REGS,   /* pid = tid -> count = bytes of the arch's register block in bulk */
+	WIRE_DETACH, /* arg = enum wire_end; the keeper replies when it has let go */
+	WIRE_FINISH, /* arg: drop what remains and exit (also at hang-up) */
 	WIRE_OP_COUNT,
 };
 
@@ -75,22 +75,22 @@ enum wire_event_kind {
 	WIRE_EV_BREAKPOINT, /* tid, addr: all stopped; ack lets it run */
 	WIRE_EV_STOPPED,    /* by somebody else; code = signal */
 	WIRE_EV_CONTINUED,  /* runs again after that */
-	WIRE_EV_EXEC,	    /* generation; carries the new mem descriptor */
-	WIRE_EV_EXITED,	    /* code = status */
-	WIRE_EV_KILLED,	    /* code = signal */
-	WIRE_EV_LOST,	    /* text = why */
-	WIRE_EV_ERROR,	    /* text; the victim lives on */
+	WIRE_EV_EXEC,       /* generation; carries the new mem descriptor */
+	WIRE_EV_EXITED,     /* code = status */
+	WIRE_EV_KILLED,     /* code = signal */
+	WIRE_EV_LOST,       /* text = why */
+	WIRE_EV_ERROR,      /* text; the victim lives on */
 	WIRE_EV_COUNT,
 };
 
 /* What the keeper knows of the victim; rows of the table in state.c. */
 enum wire_state {
-	WIRE_ST_START,	 /* not held yet */
-	WIRE_ST_IDLE,	 /* all threads stopped at a stop point, text clean */
-	WIRE_ST_RUN,	 /* breakpoints planted, threads run */
-	WIRE_ST_EVENT,	 /* all stopped, WIRE_EV_BREAKPOINT awaits its ack */
+	WIRE_ST_START,   /* not held yet */
+	WIRE_ST_IDLE,    /* all threads stopped at a stop point, text clean */
+	WIRE_ST_RUN,     /* breakpoints planted, threads run */
+	WIRE_ST_EVENT,   /* all stopped, WIRE_EV_BREAKPOINT awaits its ack */
 	WIRE_ST_STOPPED, /* would run, but somebody else stopped it */
-	WIRE_ST_GONE,	 /* exited, killed, lost or let go */
+	WIRE_ST_GONE,    /* exited, killed, lost or let go */
 	WIRE_ST_COUNT,
 };
 
@@ -105,7 +105,7 @@ struct wire_request {
 struct wire_reply {
 	uint32_t magic, version;
 	uint32_t op, seq;
-	int32_t code; /* 0 or enum dtproc_error */
+	int32_t code;   /* 0 or enum dtproc_error */
 	uint32_t state; /* enum wire_state after the request */
 	uint32_t generation, pad;
 	uint64_t count, value;
@@ -128,11 +128,11 @@ struct wire_ack {
 /* A breakpoint wanted by `user`; the keeper merges those at one address (rule D1). */
 struct wire_site {
 	uint64_t addr;
-	uint32_t user;	  /* chosen by the client, with addr the key for WIRE_DISARM */
-	uint32_t kind;	  /* enum wire_site_kind */
+	uint32_t user;    /* chosen by the client, with addr the key for WIRE_DISARM */
+	uint32_t kind;    /* enum wire_site_kind */
 	uint32_t program; /* probe: index into the programs */
-	uint32_t probe;	  /* probe: id for the record */
-	int32_t result;	  /* 0 or enum dtproc_error */
+	uint32_t probe;   /* probe: id for the record */
+	int32_t result;   /* 0 or enum dtproc_error */
 	uint32_t reason;  /* enum wire_refusal, when result is DTPROC_ESITE */
 };
 
@@ -141,17 +141,17 @@ enum wire_site_kind { WIRE_SITE_EVENT, WIRE_SITE_PROBE };
 /* Why a site was refused. */
 enum wire_refusal {
 	WIRE_REFUSED_NOT,
-	WIRE_REFUSED_UNMAPPED,	 /* kept, tried again (D1): result stays 0 */
-	WIRE_REFUSED_NOEXEC,	 /* not executable memory */
-	WIRE_REFUSED_SHARED,	 /* shared writable mapping: others would execute it */
-	WIRE_REFUSED_DECODE,	 /* no valid instruction */
-	WIRE_REFUSED_OWN_TRAP,	 /* the program's own breakpoint instruction */
-	WIRE_REFUSED_RSEQ,	 /* inside a restartable sequence */
-	WIRE_REFUSED_RELOCATE,	 /* cannot run elsewhere, nor be stepped safely */
-	WIRE_REFUSED_NOSLOT,	 /* no memory for its slot */
-	WIRE_REFUSED_WRITE,	 /* text cannot be written */
-	WIRE_REFUSED_OVERLAP,	 /* inside an instruction that has a breakpoint */
-	WIRE_REFUSED_PROGRAM,	 /* no such program, or it does not verify */
+	WIRE_REFUSED_UNMAPPED, /* kept, tried again (D1): result stays 0 */
+	WIRE_REFUSED_NOEXEC,   /* not executable memory */
+	WIRE_REFUSED_SHARED,   /* shared writable mapping: others would execute it */
+	WIRE_REFUSED_DECODE,   /* no valid instruction */
+	WIRE_REFUSED_OWN_TRAP, /* the program's own breakpoint instruction */
+	WIRE_REFUSED_RSEQ,     /* inside a restartable sequence */
+	WIRE_REFUSED_RELOCATE, /* cannot run elsewhere, nor be stepped safely */
+	WIRE_REFUSED_NOSLOT,   /* no memory for its slot */
+	WIRE_REFUSED_WRITE,    /* text cannot be written */
+	WIRE_REFUSED_OVERLAP,  /* inside an instruction that has a breakpoint */
+	WIRE_REFUSED_PROGRAM,  /* no such program, or it does not verify */
 	WIRE_REFUSED_COUNT,
 };
 /* One line about a refusal, for an error text.  Static. */
@@ -186,12 +186,12 @@ struct wire_ledger {
 	uint32_t magic, version;
 	int32_t pid; /* of the victim; 0: none yet */
 	uint32_t state, generation;
-	uint32_t traps; /* entries in use, free ones among them */
-	uint64_t hits;		/* of probe breakpoints */
-	uint64_t events;	/* of event breakpoints */
-	uint64_t passed;	/* by children that share memory: not counted above */
-	uint64_t stepped;	/* hits that needed a single step */
-	uint64_t pause_ns;	/* how long the last stop of all threads lasted */
+	uint32_t traps;    /* entries in use, free ones among them */
+	uint64_t hits;     /* of probe breakpoints */
+	uint64_t events;   /* of event breakpoints */
+	uint64_t passed;   /* by children that share memory: not counted above */
+	uint64_t stepped;  /* hits that needed a single step */
+	uint64_t pause_ns; /* how long the last stop of all threads lasted */
 	uint64_t pauses;
 	struct wire_trap trap[];
 };

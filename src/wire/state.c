@@ -10,6 +10,7 @@
 #define B WIRE_BAD
 #define E WIRE_ENDED
 
+/* clang-format off */
 static const uint8_t requests[WIRE_ST_COUNT][WIRE_OP_COUNT] = {
 	/*                  none start cont stop progs seg arm disarm write thr regs det fin */
 	[WIRE_ST_START] =   {B,   D,    B,   B,   D,    D,  B,  B,     B,    B,  B,   D,  D},
@@ -19,6 +20,7 @@ static const uint8_t requests[WIRE_ST_COUNT][WIRE_OP_COUNT] = {
 	[WIRE_ST_STOPPED] = {B,   B,    N,   D,   D,    D,  D,  D,     D,    D,  D,   D,  D},
 	[WIRE_ST_GONE] =    {B,   B,    N,   E,   E,    E,  E,  N,     E,    E,  E,   N,  D},
 };
+/* clang-format on */
 
 #undef D
 #undef N
@@ -35,10 +37,11 @@ static const uint8_t events[WIRE_ST_COUNT][WIRE_EV_COUNT] = {
 		WIRE_ST_GONE, WIRE_ST_GONE, WIRE_ST_IDLE},
 	[WIRE_ST_RUN] = {X, WIRE_ST_EVENT, WIRE_ST_STOPPED, WIRE_ST_RUN, WIRE_ST_RUN,
 		WIRE_ST_GONE, WIRE_ST_GONE, WIRE_ST_GONE, WIRE_ST_RUN},
-	[WIRE_ST_EVENT] = {X, WIRE_ST_EVENT, WIRE_ST_EVENT, WIRE_ST_EVENT, X, WIRE_ST_GONE,
-		WIRE_ST_GONE, WIRE_ST_GONE, WIRE_ST_EVENT},
-	[WIRE_ST_STOPPED] = {X, WIRE_ST_EVENT, WIRE_ST_STOPPED, WIRE_ST_RUN, WIRE_ST_STOPPED,
-		WIRE_ST_GONE, WIRE_ST_GONE, WIRE_ST_GONE, WIRE_ST_STOPPED},
+	[WIRE_ST_EVENT] = {X, WIRE_ST_EVENT, WIRE_ST_EVENT, WIRE_ST_EVENT, X,
+		WIRE_ST_GONE, WIRE_ST_GONE, WIRE_ST_GONE, WIRE_ST_EVENT},
+	[WIRE_ST_STOPPED] = {X, WIRE_ST_EVENT, WIRE_ST_STOPPED, WIRE_ST_RUN,
+		WIRE_ST_STOPPED, WIRE_ST_GONE, WIRE_ST_GONE, WIRE_ST_GONE,
+		WIRE_ST_STOPPED},
 	[WIRE_ST_GONE] = {X, X, X, X, X, X, X, X, WIRE_ST_GONE},
 };
 
@@ -55,7 +58,8 @@ enum wire_state wire_event_next(enum wire_state state, enum wire_event_kind kind
 {
 	if ((unsigned)state >= WIRE_ST_COUNT || (unsigned)kind >= WIRE_EV_COUNT)
 		return WIRE_ST_COUNT;
-	return kind == WIRE_EV_NONE ? WIRE_ST_COUNT : (enum wire_state)events[state][kind];
+	return kind == WIRE_EV_NONE ? WIRE_ST_COUNT
+				    : (enum wire_state)events[state][kind];
 }
 
 const char *wire_state_name(uint32_t state)
@@ -68,8 +72,9 @@ const char *wire_state_name(uint32_t state)
 
 const char *wire_op_name(uint32_t op)
 {
-	static const char *const names[] = {"none", "start", "continue", "stop", "programs",
-		"segment", "arm", "disarm", "write", "threads", "regs", "detach", "finish"};
+	static const char *const names[] = {"none", "start", "continue", "stop",
+		"programs", "segment", "arm", "disarm", "write", "threads", "regs",
+		"detach", "finish"};
 
 	return op < WIRE_OP_COUNT ? names[op] : "?";
 }
@@ -95,7 +100,8 @@ const char *wire_refusal_text(uint32_t reason)
 		[WIRE_REFUSED_RELOCATE] = "the instruction cannot run out of line",
 		[WIRE_REFUSED_NOSLOT] = "no memory for a slot within reach",
 		[WIRE_REFUSED_WRITE] = "the text cannot be written",
-		[WIRE_REFUSED_OVERLAP] = "it lies inside an instruction that has a breakpoint",
+		[WIRE_REFUSED_OVERLAP] =
+			"it lies inside an instruction that has a breakpoint",
 		[WIRE_REFUSED_PROGRAM] = "its program does not verify",
 	};
 	return reason < WIRE_REFUSED_COUNT ? texts[reason] : "unknown reason";
