@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * All that differs by CPU.  To add one: a file beside x86_64.c that defines each function
+ * below, and its name in meson.build.  What each must know:
+ *
+ *   the trap instruction, and where the PC stands behind it
+ *   where the registers lie in PTRACE_GETREGS and PTRACE_PEEKUSER, and their names
+ *   the calling convention: integer arguments, in registers and on the stack
+ *   the system call convention: numbers, results, restarts
+ *   how an instruction is decoded and moved elsewhere
+ */
+#ifndef ARCH_ARCH_H
+#define ARCH_ARCH_H
+
+#include <dtproc.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/user.h>
+
+/* Longest instruction, and longest code of a slot, in bytes. */
+#define ARCH_INSN_MAX 16
+#define ARCH_SLOT_MAX 32
+#define ARCH_TRAP 0xcc
+#define ARCH_TRAP_LEN 1
+
+/* Reach of a relative jump, less what a slot area may span. */
+#define ARCH_REACH (0x7fffffffULL - (64ULL << 20))
+
+/* Registers by number, as D's uregs[] and the runtime know them. */
+enum arch_reg {
+	ARCH_PC,
+	ARCH_SP,
+	ARCH_RESULT, /* of a function or a system call */
+	ARCH_SYSCALL, /* number of the system call one is in; -1: none */
+	ARCH_REG_FIRST, /* the general ones, in DWARF's order */
+};
+
+/* Offset of a register in the area of PTRACE_PEEKUSER; -1: no such register. */
+long arch_user_offset(unsigned reg);
+/* Offset of integer argument n (0...) likewise; -1: it lies on the stack. */
+long arch_arg_offset(unsigned n);
+/* Address of stack argument n at a function's first instruction. */
+dtproc_addr arch_arg_stack(unsigned n, dtproc_addr sp);
+
+uint64_t arch_get(const struct user_regs_struct *, enum arch_reg);
+void arch_set(struct user_regs_struct *, enum arch_reg, uint64_t value);
+
+/* How an instruction gets executed although a trap covers it. */
+enum arch_way {
+	ARCH_SLOT,	/* code[] in a slot, which ends in a jump back */
+	ARCH_EMULATE,	/* a call: arch_emulate() does it, no slot */
+	ARCH_STEP,	/* only in place, single-stepped */
+	ARCH_REFUSE_DECODE, /* not an instruction */
+	ARCH_REFUSE_TRAP,   /* the program's own trap */
+};
+
+struct arch_moved {
+	enum arch_way way;
+	unsigned len;  /* of the instruction at `from` */
+	unsigned size; /* of code[] */
+	int syscall;   /* 1: enters the kernel */
+	uint8_t code[ARCH_SLOT_MAX];
+};
+
+/*
+ * Moves the instruction at `from`, whose bytes are `bytes` (n of them readable), to
+ * `to`.  At offset 0 of the result the program's state is that before the
+ * instruction; at every other boundary stands a jump to where the program would be.
+ */
+void arch_move(const uint8_t *bytes, size_t n, dtproc_addr from, dtproc_addr to,
+	struct arch_moved *out);
+/*
+ * PC of the program for a PC at code[offset] of a slot at `to`, offset > 0; 0: not a
+ * boundary of it.
+ */
+dtproc_addr arch_slot_pc(const uint8_t *code, size_t n, dtproc_addr to, unsigned offset);
+/* Length of the instruction at `bytes`; 0: none. */
+unsigned arch_insn_len(const uint8_t *bytes, size_t n);
+
+/* Reads victim memory for arch_emulate(): 0 or negative. */
+typedef int arch_read_fn(void *cookie, dtproc_addr, void *buf, size_t len);
+typedef int arch_write_fn(void *cookie, dtproc_addr, const void *buf, size_t len);
+/* Carries out the call at `from`; 0, or negative with nothing changed. */
+int arch_emulate(const uint8_t *bytes, size_t n, dtproc_addr from,
+	struct user_regs_struct *regs, arch_read_fn *rd, arch_write_fn *wr, void *cookie);
+
+/* ---------------------------------------------------------- system calls */
+
+/* Bytes of the system call instruction. */
+#define ARCH_SYSCALL_LEN 2
+extern const uint8_t arch_syscall_insn[ARCH_SYSCALL_LEN];
+/* Sets the registers so that the instruction at `pc` makes the call. */
+void arch_set_call(struct user_regs_struct *, dtproc_addr pc, long nr, const uint64_t args[6]);
+/*
+ * Was a call that the kernel does not restart by itself cut short with EINTR?  (man
+ * signal(7), "Interruption of system calls ... by stop signals", and those that a
+ * socket's timeout makes so.)  If so rewinds it, so that it is made again: 1; else 0.
+ */
+int arch_rewind_call(struct user_regs_struct *);
+/* Takes that back: the call returns EINTR to a signal's handler. */
+void arch_unrewind_call(struct user_regs_struct *, uint64_t nr);
+
+#endif

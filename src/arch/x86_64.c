@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* x86-64: registers, calling convention (System V ABI 3.2.3), system calls. */
+#include "arch.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <sys/syscall.h>
+
+#define AT(field) ((long)offsetof(struct user_regs_struct, field))
+
+long arch_user_offset(unsigned reg)
+{
+	/* DWARF numbers of System V's table 3.36: rax rdx rcx rbx rsi rdi rbp rsp r8... */
+	static const long offsets[] = {[ARCH_PC] = AT(rip),
+		[ARCH_SP] = AT(rsp),
+		[ARCH_RESULT] = AT(rax),
+		[ARCH_SYSCALL] = AT(orig_rax),
+		[ARCH_REG_FIRST] = AT(rax),
+		AT(rdx),
+		AT(rcx),
+		AT(rbx),
+		AT(rsi),
+		AT(rdi),
+		AT(rbp),
+		AT(rsp),
+		AT(r8),
+		AT(r9),
+		AT(r10),
+		AT(r11),
+		AT(r12),
+		AT(r13),
+		AT(r14),
+		AT(r15),
+		AT(rip),
+		AT(eflags)};
+
+	return reg < sizeof offsets / sizeof offsets[0] ? offsets[reg] : -1;
+}
+
+long arch_arg_offset(unsigned n)
+{
+	static const long offsets[] = {AT(rdi), AT(rsi), AT(rdx), AT(rcx), AT(r8), AT(r9)};
+
+	return n < sizeof offsets / sizeof offsets[0] ? offsets[n] : -1;
+}
+
+dtproc_addr arch_arg_stack(unsigned n, dtproc_addr sp)
+{
+	return sp + 8 + (n - 6) * 8;
+}
+
+uint64_t arch_get(const struct user_regs_struct *r, enum arch_reg reg)
+{
+	return *(const unsigned long long *)((const char *)r + arch_user_offset(reg));
+}
+
+void arch_set(struct user_regs_struct *r, enum arch_reg reg, uint64_t value)
+{
+	*(unsigned long long *)((char *)r + arch_user_offset(reg)) = value;
+}
+
+const uint8_t arch_syscall_insn[ARCH_SYSCALL_LEN] = {0x0f, 0x05};
+
+void arch_set_call(
+	struct user_regs_struct *r, dtproc_addr pc, long nr, const uint64_t args[6])
+{
+	r->rip = pc;
+	r->rax = (unsigned long)nr;
+	r->orig_rax = -1UL; /* not in a call: nothing to restart */
+	r->rdi = args[0];
+	r->rsi = args[1];
+	r->rdx = args[2];
+	r->r10 = args[3];
+	r->r8 = args[4];
+	r->r9 = args[5];
+}
+
+static int restartable(long nr)
+{
+	switch (nr) {
+	case SYS_epoll_wait:
+	case SYS_epoll_pwait:
+	case SYS_epoll_pwait2:
+	case SYS_semop:
+	case SYS_semtimedop:
+	case SYS_rt_sigtimedwait:
+	case SYS_io_getevents:
+	case SYS_io_pgetevents:
+	case SYS_io_uring_enter:
+	/* sockets with SO_RCVTIMEO or SO_SNDTIMEO: nothing was moved yet */
+	case SYS_read:
+	case SYS_readv:
+	case SYS_write:
+	case SYS_writev:
+	case SYS_accept:
+	case SYS_accept4:
+	case SYS_connect:
+	case SYS_recvfrom:
+	case SYS_recvmsg:
+	case SYS_recvmmsg:
+	case SYS_sendto:
+	case SYS_sendmsg:
+	case SYS_sendmmsg:
+		return 1;
+	default:
+		return 0;
+	}
+}
+
+int arch_rewind_call(struct user_regs_struct *r)
+{
+	if ((long)r->orig_rax < 0 || (long)r->rax != -EINTR)
+		return 0;
+	if (!restartable((long)r->orig_rax))
+		return 0;
+	r->rax = r->orig_rax;
+	r->rip -= ARCH_SYSCALL_LEN;
+	r->orig_rax = -1UL;
+	return 1;
+}
+
+void arch_unrewind_call(struct user_regs_struct *r, uint64_t nr)
+{
+	r->rax = (unsigned long long)-EINTR;
+	r->rip += ARCH_SYSCALL_LEN;
+	r->orig_rax = nr;
+}
