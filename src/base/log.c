@@ -50,7 +50,7 @@ static void add(const char *area, const char *fmt, va_list ap)
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	pthread_mutex_lock(&lock);
 	char *line = ring[next++ % LINES];
-	int n = snprintf(line, WIDTH - 1, "%5ld.%06ld %d %s: ", (long)t.tv_sec,
+	int n = snprintf(line, WIDTH - 1, "%5ld.%06ld %d %.40s: ", (long)t.tv_sec,
 		t.tv_nsec / 1000, getpid(), area);
 	vsnprintf(line + n, (size_t)(WIDTH - 1 - n), fmt, ap);
 	strcat(line, "\n");

@@ -11,10 +11,10 @@ int vec_reserve(void **at, size_t *room, size_t want, size_t size)
 
 	if (want <= *room)
 		return 0;
+	if (want > SIZE_MAX / 2 / size)
+		return err_nomem("a vector");
 	while (next < want)
 		next *= 2;
-	if (next > SIZE_MAX / size)
-		return err_nomem("a vector");
 	void *grown = realloc(*at, next * size);
 	if (!grown)
 		return err_nomem("a vector");

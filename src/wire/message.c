@@ -142,6 +142,16 @@ static void take_fds(struct msghdr *mh, int *fds, int *nfds)
 		*nfds = n;
 }
 
+/* The sender has a longer idea of the message: nothing of it is taken. */
+static int too_long(int *fds, int *nfds)
+{
+	for (int i = 0; nfds && i < *nfds; i++)
+		close(fds[i]);
+	if (nfds)
+		*nfds = 0;
+	return bad("message", "length");
+}
+
 long wire_recv(int sock, void *msg, size_t len, int *fds, int *nfds, int flags)
 {
 	union {
@@ -158,7 +168,7 @@ long wire_recv(int sock, void *msg, size_t len, int *fds, int *nfds, int flags)
 		ssize_t n = recvmsg(sock, &mh, flags | MSG_CMSG_CLOEXEC);
 		if (n >= 0) {
 			take_fds(&mh, fds, nfds);
-			return n;
+			return mh.msg_flags & MSG_TRUNC ? too_long(fds, nfds) : n;
 		}
 		if (errno == EAGAIN)
 			return DTPROC_ETIMEOUT;
