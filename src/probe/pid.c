@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The pid provider: pid4711:module:function:name.
+ *
+ * NAMES.  entry is the first instruction of a function; a hexadecimal number is an
+ * offset from it; function "-" makes that number an address.  A glob for the name is
+ * matched with "entry" and with the offset of each instruction.
+ *
+ * FUNCTIONS.  A plain name is looked up as it is, so an alias can be asked for; a glob
+ * takes one name an address, the preferred one of those that match.  Data and indirect
+ * functions (whose symbol is the resolver) are not functions.  Symbols without a size are
+ * labels of assembler code; only a plain name reaches them.
+ */
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+#include <arch/arch.h>
+#include <base/clean.h>
+#include <base/glob.h>
+#include "own.h"
+
+/* What one call of each() carries along. */
+struct walk {
+	struct probe_table *table;
+	const struct probe_desc *desc;
+	struct probe_victim *victim;
+	const struct probe_module *module;
+	probe_fn *fn;
+	void *arg;
+	long matched;
+	unsigned modules, functions, indirect; /* that the description names */
+};
+
+/* The PID of "pid4711", or 0. */
+static pid_t pid_of(const char *provider)
+{
+	long pid = 0;
+
+	if (strncmp(provider, "pid", 3) || !isdigit((unsigned char)provider[3]))
+		return 0;
+	for (const char *s = provider + 3; *s; s++) {
+		if (!isdigit((unsigned char)*s) || pid > INT32_MAX / 10)
+			return 0;
+		pid = pid * 10 + (*s - '0');
+	}
+	return pid <= INT32_MAX ? (pid_t)pid : 0;
+}
+
+static int claims(const struct probe_desc *d)
+{
+	return pid_of(d->provider) > 0;
+}
+
+/* "1f" or "0x1f", wholly; 1 if it is one. */
+static int parse_hex(const char *s, uint64_t *out)
+{
+	uint64_t v = 0;
+
+	if (s[0] == '0' && (s[1] == 'x' || s[1] == 'X') && s[2])
+		s += 2;
+	if (!*s || strlen(s) > 16)
+		return 0;
+	for (; *s; s++) {
+		if (!isxdigit((unsigned char)*s))
+			return 0;
+		v = v << 4 |
+		    (uint64_t)(isdigit((unsigned char)*s) ? *s - '0'
+							  : (*s | 32) - 'a' + 10);
+	}
+	*out = v;
+	return 1;
+}
+
+static int emit(struct walk *w, const char *function, const char *name, dtproc_addr addr)
+{
+	struct probe p = {.kind = PROBE_ADDRESS,
+		.provider = w->victim->provider,
+		.module = w->module ? w->module->name : "",
+		.function = function,
+		.name = name,
+		.proc = w->victim->proc,
+		.addr = addr};
+	const struct probe *made;
+	int err = probe_intern(w->table, &p, &made);
+
+	if (!err)
+		err = w->fn(made, w->arg);
+	if (err < 0)
+		return err;
+	w->matched++;
+	return 0;
+}
+
+/* Bytes of a function longer than this are not decoded. */
+#define MAX_FUNCTION (4u << 20)
+
+/* The function's instructions as they are in the victim; the caller frees. */
+static int read_function(
+	struct walk *w, const struct object_symbol *s, size_t len, uint8_t **out)
+{
+	CLEAN_FREE uint8_t *bytes = malloc(len);
+	ssize_t got;
+
+	if (!bytes)
+		return err_nomem("a function");
+	got = dtproc_proc_read(w->victim->proc, s->value + w->module->bias, bytes, len);
+	if (got < 0)
+		return (int)got;
+	if ((size_t)got < len)
+		return err_set(DTPROC_ERANGE, "%s is not mapped whole",
+			object_name_of(w->module->object, s));
+	*out = TAKE_PTR(bytes);
+	return 0;
+}
+
+/*
+ * Emits a probe at each instruction of a function whose offset the description names;
+ * one that lies between two instructions gets none.
+ */
+static int each_offset(struct walk *w, const struct object_symbol *s)
+{
+	const char *function = object_name_of(w->module->object, s);
+	size_t len = s->size < MAX_FUNCTION ? s->size : MAX_FUNCTION;
+	CLEAN_FREE uint8_t *bytes = NULL;
+	uint64_t wanted = UINT64_MAX;
+	int err = read_function(w, s, len, &bytes);
+
+	if (err)
+		return err;
+	parse_hex(w->desc->name, &wanted);
+	for (size_t at = 0, n = 1; n && at < len; at += n) {
+		char name[24];
+
+		snprintf(name, sizeof name, "%zx", at);
+		if (at == wanted ||
+			(wanted == UINT64_MAX && glob_match(w->desc->name, name)))
+			err = emit(w, function, name, s->value + w->module->bias + at);
+		if (err)
+			return err;
+		n = arch_insn_len(bytes + at, len - at);
+	}
+	return 0;
+}
+
+static int at_function(struct walk *w, const struct object_symbol *s)
+{
+	const char *function = object_name_of(w->module->object, s);
+	const char *name = w->desc->name;
+	uint64_t offset;
+	int err = 0;
+
+	if (!object_executable(w->module->object, s->value))
+		return 0;
+	w->functions++;
+	if (glob_match(name, "entry"))
+		err = emit(w, function, "entry", s->value + w->module->bias);
+	if (err || !s->size)
+		return err;
+	if (glob_is_pattern(name) || !name[0] || parse_hex(name, &offset))
+		err = each_offset(w, s);
+	return err;
+}
+
+/* Do two neighbours in the table share an address? */
+static int same_place(const struct object_symbol *a, const struct object_symbol *b)
+{
+	return a->value == b->value;
+}
+
+/* Each address once, by its preferred name among those that match. */
+static int each_by_glob(struct walk *w, const struct object_symbol *at, size_t n)
+{
+	const struct object *o = w->module->object;
+	const struct object_symbol *taken = NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		int err;
+
+		if (at[i].kind != OBJECT_FUNCTION || !at[i].size ||
+			(taken && same_place(taken, &at[i])) ||
+			!glob_match(w->desc->function, object_name_of(o, &at[i])))
+			continue;
+		taken = &at[i];
+		err = at_function(w, taken);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int each_by_name(struct walk *w)
+{
+	const struct object *o = w->module->object;
+	const struct object_symbol *s = NULL, *last = NULL;
+
+	while ((s = object_find(o, w->desc->function, s))) {
+		int err;
+
+		if (s->kind == OBJECT_INDIRECT)
+			w->indirect++;
+		if (s->kind != OBJECT_FUNCTION || (last && same_place(last, s)))
+			continue;
+		last = s;
+		err = at_function(w, s);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int in_module(struct walk *w)
+{
+	const struct object_symbol *at;
+	size_t n;
+
+	w->modules++;
+	if (object_symbols(w->module->object, &at, &n)) {
+		/* One bad file must not hide the probes of the others. */
+		probe_set_why(w->table, "%s", err_text());
+		return 0;
+	}
+	if (glob_is_pattern(w->desc->function) || !w->desc->function[0])
+		return each_by_glob(w, at, n);
+	return each_by_name(w);
+}
+
+/* pid4711:module:-:4004f6 */
+static int at_address(struct walk *w)
+{
+	dtproc_addr addr;
+
+	if (!parse_hex(w->desc->name, &addr))
+		return err_set(DTPROC_ENOPROBE,
+			"pid provider: function '-' needs a hexadecimal address for the "
+			"name, not '%s'",
+			w->desc->name);
+	return emit(w, "-", w->desc->name, addr);
+}
+
+static void tell_why(const struct walk *w)
+{
+	const struct probe_desc *d = w->desc;
+	struct probe_table *t = w->table;
+
+	if (w->matched || t->why[0])
+		return;
+	if (!w->modules)
+		probe_set_why(t, "pid %d has no object called %s", (int)w->victim->pid,
+			d->module);
+	else if (w->functions)
+		probe_set_why(
+			t, "%s is neither entry nor an offset in hexadecimal", d->name);
+	else if (w->indirect)
+		probe_set_why(t, "%s is an indirect function (IFUNC)", d->function);
+	else
+		probe_set_why(t, "no such function");
+}
+
+static int in_modules(struct walk *w)
+{
+	for (size_t i = 0; i < w->victim->modules.n; i++) {
+		int err;
+
+		w->module = &w->victim->modules.at[i];
+		if (!probe_module_matches(w->module, w->desc->module))
+			continue;
+		err = in_module(w);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static long each(
+	struct probe_table *t, const struct probe_desc *d, probe_fn *fn, void *arg)
+{
+	struct walk w = {.table = t, .desc = d, .fn = fn, .arg = arg};
+	int err;
+
+	if (strcmp(d->name, "return") == 0)
+		return err_set(
+			DTPROC_ENOPROBE, "pid provider: return probes are not built yet");
+	err = probe_victim_find(t, pid_of(d->provider), &w.victim);
+	if (err)
+		return err;
+	err = strcmp(d->function, "-") == 0 ? at_address(&w) : in_modules(&w);
+	if (err)
+		return err;
+	tell_why(&w);
+	return w.matched;
+}
+
+const struct probe_provider probe_pid_provider = {"pid", claims, each};

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Names to sites.  A *probe* is a name of four parts and the place where it fires: an
+ * address in a victim, a timer, or a moment of the session.  A *table* holds the probes
+ * of a session; providers put probes into it when a description asks for them.
+ *
+ * A provider never sees a program; who asks for a probe decides what runs there.  IDs
+ * are given in the order in which probes are made, so one script on one program has the
+ * same IDs each time.  A probe stays until its table is closed, that of a dead victim
+ * too: records name it.
+ *
+ * Threads: one at a time for a table.
+ */
+#ifndef PROBE_PROBE_H
+#define PROBE_PROBE_H
+
+#include <base/err.h>
+#include <hold/hold.h>
+
+enum probe_kind {
+	PROBE_BEGIN,
+	PROBE_END,
+	PROBE_ERROR,
+	PROBE_TICK,
+	PROBE_ADDRESS, /* fires in a victim */
+};
+
+struct probe {
+	uint32_t id; /* 1 and on */
+	enum probe_kind kind;
+	const char *provider, *module, *function, *name; /* "": none */
+	uint64_t interval_ns;                            /* PROBE_TICK */
+	struct dtproc_proc *proc; /* PROBE_ADDRESS; a reference of the table's */
+	dtproc_addr addr;         /* PROBE_ADDRESS */
+};
+
+/* A description with its macros expanded; "" matches all. */
+struct probe_desc {
+	const char *provider, *module, *function, *name;
+};
+
+struct probe_table;
+
+/* How victims that only a description names (pid4711) are grabbed. */
+enum probe_purpose {
+	PROBE_TO_ARM,  /* for control */
+	PROBE_TO_LIST, /* read-only */
+};
+
+int probe_table_open(
+	struct hold_session *, enum probe_purpose, struct probe_table **out) MUST_USE;
+/* Releases what was grabbed for it. */
+void probe_table_close(struct probe_table *);
+
+typedef int probe_fn(const struct probe *, void *arg);
+/*
+ * Calls fn for each probe that the description matches, making those that do not exist
+ * yet.  Returns how many; the first negative result of fn; or an error: a description
+ * that can never match (DTPROC_ENOPROBE: say why), or a victim that cannot be grabbed.
+ * Zero is no error: probe_why_none() may know more.
+ */
+long probe_each(struct probe_table *, const struct probe_desc *, probe_fn *fn,
+	void *arg) MUST_USE;
+/* Why the last probe_each() found nothing, or left things out; "" if that is unknown. */
+const char *probe_why_none(const struct probe_table *);
+/* The probe of this ID, or NULL. */
+const struct probe *probe_by_id(const struct probe_table *, uint32_t id);
+/* How many probes the table has: their IDs are 1 to that. */
+uint32_t probe_count(const struct probe_table *);
+
+/* The address at which a program begins when the linker has done its work (AT_ENTRY). */
+int probe_entry_point(struct dtproc_proc *, dtproc_addr *out) MUST_USE;
+
+#endif

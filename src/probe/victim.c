@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Victims and the objects in them.  A module is a pair of object and bias, found from
+ * the executable mappings: a library that dlmopen() loaded twice is two.  The program is
+ * the one that holds the entry point (AT_ENTRY).  Objects that cannot be read (the vDSO,
+ * a deleted file without the right to reach it) are left out, and that is logged.
+ */
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <base/clean.h>
+#include <base/cursor.h>
+#include <base/log.h>
+#include "own.h"
+
+#define MAX_MODULES 16384
+
+int probe_module_matches(const struct probe_module *m, const char *wanted)
+{
+	const char *slash;
+
+	if (m->role == PROBE_PROGRAM && strcmp(wanted, "a.out") == 0)
+		return 1;
+	if (object_is_called(m->name, wanted))
+		return 1;
+	slash = strrchr(object_path(m->object), '/');
+	return slash && object_is_called(slash + 1, wanted);
+}
+
+int probe_entry_point(struct dtproc_proc *proc, dtproc_addr *out)
+{
+	char path[40], auxv[4096];
+	struct cursor c;
+	ssize_t got;
+
+	snprintf(path, sizeof path, "/proc/%d/auxv", (int)dtproc_proc_pid(proc));
+	CLEAN_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	got = fd < 0 ? -1 : read(fd, auxv, sizeof auxv);
+	if (got < 0)
+		return err_errno(DTPROC_ESYS, errno, "%s", path);
+	c = cursor_of(auxv, (size_t)got);
+	while (cursor_left(&c) >= 16) {
+		uint64_t type = cursor_u64(&c), value = cursor_u64(&c);
+
+		if (type == AT_NULL)
+			break;
+		if (type != AT_ENTRY)
+			continue;
+		*out = value;
+		return 0;
+	}
+	return err_set(DTPROC_ENOSYM, "pid %d: no entry point is known",
+		(int)dtproc_proc_pid(proc));
+}
+
+static int is_known(const struct probe_victim *v, const struct object *o, uint64_t bias)
+{
+	for (size_t i = 0; i < v->modules.n; i++)
+		if (v->modules.at[i].object == o && v->modules.at[i].bias == bias)
+			return 1;
+	return 0;
+}
+
+static int open_object(const struct probe_victim *v, const struct victim_map *m,
+	struct object **object, uint64_t *bias)
+{
+	struct object_id id = {m->dev, m->inode};
+	struct object *o;
+	int err = object_open_mapped(v->pid, m->start, m->end, m->path, &id, &o);
+
+	if (!err)
+		err = object_bias(o, m->start, m->offset, bias);
+	if (err) {
+		log_line("probe", 1, "pid %d: %s left out: %s", (int)v->pid, m->path,
+			err_text());
+		return err;
+	}
+	*object = o;
+	return 0;
+}
+
+/* Adds the module of an executable mapping; one that cannot be read is no error. */
+static int add_mapping(
+	struct probe_victim *v, const struct victim_map *m, dtproc_addr entry)
+{
+	struct probe_module mod = {0};
+	int is_entry = entry >= m->start && entry < m->end;
+
+	if (!(m->flags & VICTIM_MAP_EXEC) || !m->inode || m->path[0] != '/')
+		return 0;
+	if (v->modules.n >= MAX_MODULES)
+		return err_set(DTPROC_ELIMIT, "pid %d: more than %d objects", (int)v->pid,
+			MAX_MODULES);
+	if (open_object(v, m, &mod.object, &mod.bias))
+		return 0;
+	if (is_known(v, mod.object, mod.bias)) {
+		object_unref(mod.object);
+		return 0;
+	}
+	mod.name = object_name(mod.object);
+	mod.role = is_entry ? PROBE_PROGRAM : PROBE_LIBRARY;
+	if (vec_push(&v->modules, mod)) {
+		object_unref(mod.object);
+		return err_nomem("modules");
+	}
+	if (is_entry) { /* the program comes first */
+		struct probe_module first = v->modules.at[0];
+
+		v->modules.at[0] = mod;
+		v->modules.at[v->modules.n - 1] = first;
+	}
+	return 0;
+}
+
+/* Names of probes point into objects: those of an old image are kept. */
+static int retire_modules(struct probe_victim *v)
+{
+	for (; v->modules.n; v->modules.n--)
+		if (vec_push(&v->kept, v->modules.at[v->modules.n - 1].object))
+			return err_nomem("modules");
+	return 0;
+}
+
+static int read_modules(struct probe_victim *v)
+{
+	CLEAN(victim_maps_free) struct victim_maps maps = {0};
+	dtproc_addr entry = 0;
+	int err = retire_modules(v);
+
+	if (!err)
+		err = hold_maps(v->proc, &maps);
+	if (err)
+		return err;
+	if (probe_entry_point(v->proc, &entry))
+		log_line("probe", 1, "%s", err_text());
+	for (size_t i = 0; i < maps.n && !err; i++)
+		err = add_mapping(v, &maps.at[i], entry);
+	return err;
+}
+
+void probe_victim_free(struct probe_victim *v)
+{
+	for (size_t i = 0; i < v->modules.n; i++)
+		object_unref(v->modules.at[i].object);
+	for (size_t i = 0; i < v->kept.n; i++)
+		object_unref(v->kept.at[i]);
+	vec_free(&v->modules);
+	vec_free(&v->kept);
+	if (v->proc)
+		dtproc_proc_release(v->proc, DTPROC_RELEASE_DEFAULT);
+	free(v);
+}
+
+struct search {
+	pid_t pid;
+	struct dtproc_proc *found;
+};
+
+static int is_wanted(struct dtproc_proc *p, void *arg)
+{
+	struct search *s = arg;
+
+	if (dtproc_proc_pid(p) != s->pid)
+		return 0;
+	hold_ref(p);
+	s->found = p;
+	return 1;
+}
+
+/* A reference to the handle of this PID; one of our own making if there is none. */
+static int take_handle(struct probe_table *t, pid_t pid, struct dtproc_proc **out)
+{
+	struct search s = {pid, NULL};
+
+	if (hold_each(t->session, is_wanted, &s) < 0)
+		return DTPROC_ESYS;
+	if (s.found) {
+		*out = s.found;
+		return 0;
+	}
+	return hold_grab(t->session, HOLD_FOR_LIBRARY, pid,
+		t->purpose == PROBE_TO_LIST ? DTPROC_GRAB_RDONLY : 0, out);
+}
+
+static int add_victim(struct probe_table *t, pid_t pid, struct probe_victim **out)
+{
+	struct probe_victim *v = calloc(1, sizeof *v);
+	int err;
+
+	if (!v)
+		return err_nomem("a victim");
+	v->pid = pid;
+	snprintf(v->provider, sizeof v->provider, "pid%d", (int)pid);
+	err = take_handle(t, pid, &v->proc);
+	if (!err)
+		err = read_modules(v);
+	if (!err && vec_push(&t->victims, v))
+		err = err_nomem("victims");
+	if (err) {
+		probe_victim_free(v);
+		return err;
+	}
+	*out = v;
+	return 0;
+}
+
+int probe_victim_find(struct probe_table *t, pid_t pid, struct probe_victim **out)
+{
+	for (size_t i = 0; i < t->victims.n; i++) {
+		if (t->victims.at[i]->pid != pid)
+			continue;
+		*out = t->victims.at[i];
+		return 0;
+	}
+	return add_victim(t, pid, out);
+}
