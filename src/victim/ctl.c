@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The client's end of the wire.
+ *
+ * Requests and replies alternate, so a wire that once was out of step stays `broken`:
+ * whoever comes next would read an older answer.  The keeper's death is seen by its
+ * pidfd as well as by hang-up: a worker that the client forked may hold copies of the
+ * descriptors, and then there is no hang-up.
+ */
+#include "start.h"
+
+#include <arch/arch.h>
+#include <base/clean.h>
+#include <base/log.h>
+#include <base/vec.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#ifndef P_PIDFD
+#define P_PIDFD 3
+#endif
+
+/* How long a keeper that was hung up on may take to let go. */
+#define FAREWELL_MS 5000
+
+/* ------------------------------------------------- our keepers (rule C2) */
+
+static pthread_mutex_t keepers_lock = PTHREAD_MUTEX_INITIALIZER;
+static VEC(pid_t) keepers;
+
+static int keepers_add(pid_t pid)
+{
+	pthread_mutex_lock(&keepers_lock);
+	int rc = vec_push(&keepers, pid);
+	pthread_mutex_unlock(&keepers_lock);
+	return rc ? err_nomem("the list of keepers") : 0;
+}
+
+static void keepers_drop(pid_t pid)
+{
+	pthread_mutex_lock(&keepers_lock);
+	for (size_t i = keepers.n; i-- > 0;)
+		if (keepers.at[i] == pid)
+			vec_drop(&keepers, i);
+	if (keepers.n == 0)
+		vec_free(&keepers);
+	pthread_mutex_unlock(&keepers_lock);
+}
+
+int victim_is_keeper(pid_t pid)
+{
+	int found = 0;
+
+	pthread_mutex_lock(&keepers_lock);
+	for (size_t i = 0; i < keepers.n && !found; i++)
+		found = keepers.at[i] == pid;
+	pthread_mutex_unlock(&keepers_lock);
+	return found;
+}
+
+/* ------------------------------------------------------- opening, closing */
+
+static void close_fd(int *fd)
+{
+	clean_fd(fd);
+	*fd = -1;
+}
+
+static int make_memfd(const char *name, size_t size, int *out)
+{
+	int fd = victim_lift(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+
+	if (fd < 0 || ftruncate(fd, (off_t)size) < 0 ||
+			fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) < 0) {
+		int eno = errno;
+		close_fd(&fd);
+		return err_errno(DTPROC_ESYS, eno, "cannot make shared memory");
+	}
+	*out = fd;
+	return 0;
+}
+
+static int make_ledger(struct victim_ctl *c)
+{
+	int rc = make_memfd("dtproc-ledger", WIRE_LEDGER_BYTES, &c->ledger);
+	void *map;
+
+	if (rc)
+		return rc;
+	map = mmap(NULL, WIRE_LEDGER_BYTES, PROT_READ, MAP_SHARED, c->ledger, 0);
+	if (map == MAP_FAILED)
+		return err_errno(DTPROC_ESYS, errno, "cannot map the ledger");
+	c->map = map;
+	return 0;
+}
+
+/* Two ends of a socket, neither of them 0, 1 or 2. */
+static int make_pair(int type, int out[2])
+{
+	int fd[2];
+
+	if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fd) < 0)
+		return err_errno(DTPROC_ESYS, errno, "cannot make a socket");
+	out[0] = victim_lift(fd[0]);
+	out[1] = victim_lift(fd[1]);
+	if (out[0] >= 0 && out[1] >= 0)
+		return 0;
+	int eno = errno;
+	close_fd(&out[0]);
+	close_fd(&out[1]);
+	return err_errno(DTPROC_ESYS, eno, "cannot make a socket");
+}
+
+static int make_ends(struct start *s, struct victim_ctl *c)
+{
+	int requests[2], events[2], stub[2], rc;
+
+	rc = make_pair(SOCK_SEQPACKET, requests);
+	if (rc)
+		return rc;
+	c->requests = requests[0];
+	s->fd[WIRE_FD_REQUESTS] = requests[1];
+	rc = make_pair(SOCK_SEQPACKET, events);
+	if (rc)
+		return rc;
+	c->events = events[0];
+	s->fd[WIRE_FD_EVENTS] = events[1];
+	if (s->program) {
+		rc = make_pair(SOCK_STREAM, stub);
+		if (rc)
+			return rc;
+		s->stub = stub[0];
+		s->fd[WIRE_FD_STUB] = stub[1];
+	}
+	return victim_pidfd_open(getpid(), &s->fd[WIRE_FD_CLIENT]);
+}
+
+/* Starts a keeper on c's memfds and new sockets. */
+static int connect_keeper(struct victim_ctl *c, const struct victim_program *program)
+{
+	struct start s = {.program = program, .stub = -1};
+	struct started got;
+	int rc;
+
+	for (int i = 0; i < WIRE_FD_FIRST_FREE; i++)
+		s.fd[i] = -1;
+	rc = make_ends(&s, c);
+	s.fd[WIRE_FD_BULK] = c->bulk;
+	s.fd[WIRE_FD_LEDGER] = c->ledger;
+	memcpy(s.ours, (int[4]){c->requests, c->events, -1, -1}, sizeof s.ours);
+	if (rc == 0)
+		rc = start_keeper(&s, &got);
+	if (rc == 0) {
+		c->keeper = got.keeper;
+		c->keeper_pid = got.keeper_pid;
+		c->stub = got.stub_pid;
+		c->seq = 0;
+		c->broken = 0;
+		rc = keepers_add(got.keeper_pid);
+	}
+	for (int i = WIRE_FD_REQUESTS; i <= WIRE_FD_CLIENT; i++)
+		close_fd(&s.fd[i]);
+	close_fd(&s.fd[WIRE_FD_STUB]);
+	close_fd(&s.stub);
+	return rc;
+}
+
+int victim_ctl_open(struct victim_ctl *out, const struct victim_program *program)
+{
+	struct victim_ctl c = {.requests = -1, .events = -1, .bulk = -1, .ledger = -1,
+		.keeper = -1};
+	int rc = make_memfd("dtproc-bulk", 4096, &c.bulk);
+
+	if (rc == 0)
+		rc = make_ledger(&c);
+	if (rc == 0)
+		rc = connect_keeper(&c, program);
+	if (rc)
+		victim_ctl_close(&c);
+	else
+		*out = c;
+	return rc;
+}
+
+static void kill_keeper(const struct victim_ctl *c)
+{
+	syscall(SYS_pidfd_send_signal, c->keeper, SIGKILL, NULL, 0);
+}
+
+static int wait_gone(const struct victim_ctl *c, int timeout_ms)
+{
+	struct pollfd p = {.fd = c->keeper, .events = POLLIN};
+	int n;
+
+	do {
+		n = poll(&p, 1, timeout_ms);
+	} while (n < 0 && errno == EINTR);
+	return n > 0;
+}
+
+/* Hangs up; when this returns the keeper is gone. */
+static void disconnect(struct victim_ctl *c)
+{
+	siginfo_t info;
+
+	close_fd(&c->requests);
+	close_fd(&c->events);
+	if (c->keeper < 0)
+		return;
+	if (!wait_gone(c, FAREWELL_MS)) {
+		log_line("hold", 1, "keeper %d does not end: killed", (int)c->keeper_pid);
+		kill_keeper(c);
+		wait_gone(c, FAREWELL_MS);
+	}
+	/* Ours only where the client is a subreaper (start.c). */
+	waitid((idtype_t)P_PIDFD, (id_t)c->keeper, &info, WEXITED | WNOHANG | __WALL);
+	keepers_drop(c->keeper_pid);
+	close_fd(&c->keeper);
+}
+
+void victim_ctl_close(struct victim_ctl *c)
+{
+	disconnect(c);
+	if (c->map)
+		munmap((void *)c->map, WIRE_LEDGER_BYTES);
+	c->map = NULL;
+	close_fd(&c->bulk);
+	close_fd(&c->ledger);
+}
+
+int victim_ctl_replace(struct victim_ctl *c)
+{
+	if (c->keeper >= 0)
+		kill_keeper(c);
+	disconnect(c);
+	return connect_keeper(c, NULL);
+}
+
+/* ------------------------------------------------------------- talking */
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static int lost(struct victim_ctl *c)
+{
+	c->broken = 1;
+	return err_set(DTPROC_ELOST, "the keeper (pid %d) died", (int)c->keeper_pid);
+}
+
+/* Waits for a message or the keeper's death; 0 when a read is worth while. */
+static int wait_answer(struct victim_ctl *c, uint64_t until)
+{
+	struct pollfd p[] = {{.fd = c->requests, .events = POLLIN},
+		{.fd = c->keeper, .events = POLLIN}};
+	uint64_t now = now_ms();
+	int n = poll(p, 2, now < until ? (int)(until - now) : 0);
+
+	if (n < 0 && errno != EINTR)
+		return err_errno(DTPROC_ESYS, errno, "cannot wait for the keeper");
+	if (n != 0)
+		return 0;
+	c->broken = 1;
+	return err_set(
+		DTPROC_ETIMEOUT, "the keeper (pid %d) does not answer", (int)c->keeper_pid);
+}
+
+static int keeper_dead(const struct victim_ctl *c)
+{
+	return victim_ended(c->keeper);
+}
+
+/* Receives one reply.  Death is looked at first: a last answer is not lost to it. */
+static int receive(struct victim_ctl *c, uint32_t op, uint64_t until,
+	struct wire_reply *reply, int *fd)
+{
+	for (;;) {
+		int rc = wait_answer(c, until), dead = keeper_dead(c), nfds = 1;
+		if (rc)
+			return rc;
+		long n = wire_recv(
+			c->requests, reply, sizeof *reply, fd, &nfds, MSG_DONTWAIT);
+		if (n == DTPROC_ETIMEOUT && !dead)
+			continue;
+		if (n <= 0)
+			return lost(c);
+		if (nfds == 0)
+			*fd = -1;
+		rc = wire_check_reply(reply, (size_t)n, op, c->seq);
+		if (rc) {
+			c->broken = 1;
+			close_fd(fd);
+		}
+		return rc;
+	}
+}
+
+int victim_ctl_call(struct victim_ctl *c, struct wire_request *req, const int *fds,
+	int nfds, struct wire_reply *reply, int *fd_out)
+{
+	int wait_ms = VICTIM_ANSWER_MS, fd = -1, rc;
+
+	if (c->broken)
+		return err_set(DTPROC_ELOST, "the keeper (pid %d) is gone",
+			(int)c->keeper_pid);
+	req->magic = WIRE_MAGIC;
+	req->version = WIRE_VERSION;
+	req->seq = ++c->seq;
+	if (req->op == WIRE_START)
+		wait_ms += (int)req->arg;
+	if (wire_send(c->requests, req, sizeof *req, fds, nfds, MSG_DONTWAIT))
+		return lost(c);
+	rc = receive(c, req->op, now_ms() + (uint64_t)wait_ms, reply, &fd);
+	if (rc)
+		return rc;
+	if (reply->code) {
+		close_fd(&fd);
+		return err_set(reply->code, "%s", reply->text);
+	}
+	if (fd_out)
+		*fd_out = victim_lift(fd);
+	else
+		close_fd(&fd);
+	return 0;
+}
+
+int victim_ctl_event(struct victim_ctl *c, struct wire_event *event, int *fd_out)
+{
+	int fd = -1, nfds = 1, dead = keeper_dead(c), rc;
+	long n = wire_recv(c->events, event, sizeof *event, &fd, &nfds, MSG_DONTWAIT);
+
+	if (n == DTPROC_ETIMEOUT && !dead)
+		return 0;
+	if (n <= 0)
+		return lost(c);
+	if (nfds == 0)
+		fd = -1;
+	rc = wire_check_event(event, (size_t)n);
+	if (rc) {
+		close_fd(&fd);
+		return rc;
+	}
+	*fd_out = victim_lift(fd);
+	return 1;
+}
+
+int victim_ctl_ack(struct victim_ctl *c, uint32_t seq)
+{
+	struct wire_ack ack = {WIRE_MAGIC, seq};
+
+	return wire_send(c->events, &ack, sizeof ack, NULL, 0, MSG_DONTWAIT);
+}
+
+int victim_ctl_put(struct victim_ctl *c, const void *bytes, size_t len)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		ssize_t n = pwrite(
+			c->bulk, (const char *)bytes + done, len - done, (off_t)done);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return err_errno(DTPROC_ESYS, errno, "cannot pass bytes on");
+		done += (size_t)n;
+	}
+	return 0;
+}
+
+int victim_ctl_get(struct victim_ctl *c, void *bytes, size_t len)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		ssize_t n = pread(c->bulk, (char *)bytes + done, len - done, (off_t)done);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_errno(DTPROC_ESYS, errno, "cannot fetch bytes");
+		if (n == 0)
+			return err_set(DTPROC_EPROTO, "the keeper sent too little");
+		done += (size_t)n;
+	}
+	return 0;
+}
+
+void victim_ctl_overlay(
+	const struct victim_ctl *c, dtproc_addr addr, void *bytes, size_t len)
+{
+	const struct wire_ledger *l = c->map;
+	uint32_t n = __atomic_load_n(&l->traps, __ATOMIC_ACQUIRE);
+
+	if (n == 0 || !memchr(bytes, ARCH_TRAP, len))
+		return;
+	if (n > WIRE_LEDGER_TRAPS)
+		n = WIRE_LEDGER_TRAPS;
+	for (uint32_t i = 0; i < n; i++) {
+		dtproc_addr at = __atomic_load_n(&l->trap[i].addr, __ATOMIC_ACQUIRE);
+		unsigned char *b = (unsigned char *)bytes + (at - addr);
+		if (at != 0 && at - addr < len && *b == ARCH_TRAP)
+			*b = __atomic_load_n(&l->trap[i].orig, __ATOMIC_RELAXED);
+	}
+}

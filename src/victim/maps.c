@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * /proc/PID/maps, which the kernel writes but whose names the victim chooses: a name may
+ * hold anything but a newline.  Lines that are not of the kernel's form are an error.
+ */
+#include "maps.h"
+
+#include <base/clean.h>
+#include <base/vec.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+#define TEXT_MAX (64u << 20)
+
+/* A hexadecimal or decimal number that ends with `stop`; moves *at behind that. */
+static int number(const char **at, const char *end, unsigned base, char stop, uint64_t *out)
+{
+	uint64_t v = 0;
+	const char *s = *at;
+
+	for (; s < end && *s != stop; s++) {
+		unsigned d = *s >= '0' && *s <= '9' ? (unsigned)(*s - '0') :
+			*s >= 'a' && *s <= 'f'	    ? (unsigned)(*s - 'a' + 10) :
+						      99;
+		if (d >= base || v > (UINT64_MAX - d) / base)
+			return -1;
+		v = v * base + d;
+	}
+	if (s == end || s == *at)
+		return -1;
+	*at = s + 1;
+	*out = v;
+	return 0;
+}
+
+static unsigned protection(const char *s)
+{
+	return (s[0] == 'r' ? VICTIM_MAP_READ : 0u) |
+		(s[1] == 'w' ? VICTIM_MAP_WRITE : 0u) |
+		(s[2] == 'x' ? VICTIM_MAP_EXEC : 0u) |
+		(s[3] == 's' ? VICTIM_MAP_SHARED : 0u);
+}
+
+/* Ends the name at `s` of `len` bytes with a NUL; notes and removes " (deleted)". */
+static void name(struct victim_map *m, char *s, size_t len)
+{
+	static const char gone[] = " (deleted)";
+	size_t tail = sizeof gone - 1;
+
+	if (len > tail && !memcmp(s + len - tail, gone, tail)) {
+		m->flags |= VICTIM_MAP_DELETED;
+		len -= tail;
+	}
+	s[len] = 0;
+	m->path = s;
+}
+
+/* Parses the line from `at` to `end`, which is where its newline was. */
+static int line(char *at, char *end, struct victim_map *m)
+{
+	const char *s = at;
+	uint64_t major, minor;
+
+	if (number(&s, end, 16, '-', &m->start) || number(&s, end, 16, ' ', &m->end) ||
+			end - s < 5 || s[4] != ' ')
+		return -1;
+	m->flags = protection(s);
+	s += 5;
+	if (number(&s, end, 16, ' ', &m->offset) || number(&s, end, 16, ':', &major) ||
+			number(&s, end, 16, ' ', &minor))
+		return -1;
+	*end = ' '; /* a line without a name may end behind the inode */
+	if (number(&s, end + 1, 10, ' ', &m->inode) || m->start >= m->end)
+		return -1;
+	m->dev = makedev((unsigned)major, (unsigned)minor);
+	while (s < end && *s == ' ')
+		s++;
+	name(m, at + (s > end ? end - at : s - at), s > end ? 0 : (size_t)(end - s));
+	return 0;
+}
+
+typedef VEC(struct victim_map) map_vec;
+
+static int lines(char *at, char *end, map_vec *v)
+{
+	for (char *nl; at < end; at = nl + 1) {
+		struct victim_map m;
+		nl = memchr(at, '\n', (size_t)(end - at));
+		if (!nl || line(at, nl, &m) || (v->n && m.start < v->at[v->n - 1].end))
+			return err_set(DTPROC_EPROTO, "the memory map is garbled");
+		if (v->n == VICTIM_MAPS_MAX)
+			return err_set(DTPROC_ELIMIT, "more than %u mappings",
+				VICTIM_MAPS_MAX);
+		if (vec_push(v, m))
+			return err_nomem("the memory map");
+	}
+	return 0;
+}
+
+/* Parses `names`, which becomes the result's on success. */
+static int parse(char *names, size_t len, struct victim_maps *out)
+{
+	map_vec v = {0};
+	int rc = lines(names, names + len, &v);
+
+	if (rc) {
+		vec_free(&v);
+		return rc;
+	}
+	*out = (struct victim_maps){v.at, v.n, names};
+	return 0;
+}
+
+int victim_maps_parse(const char *text, size_t len, struct victim_maps *out)
+{
+	CLEAN_FREE char *copy = malloc(len + 1);
+	int rc;
+
+	if (!copy)
+		return err_nomem("the memory map");
+	memcpy(copy, text, len);
+	rc = parse(copy, len, out);
+	if (rc == 0)
+		(void)TAKE_PTR(copy);
+	return rc;
+}
+
+/* Reads all of `fd`; the result's end is *len. */
+static int slurp(int fd, char **text, size_t *len)
+{
+	size_t n = 0, room = 16384;
+	CLEAN_FREE char *buf = malloc(room);
+
+	for (;;) {
+		if (!buf)
+			return err_nomem("the memory map");
+		ssize_t got = read(fd, buf + n, room - n - 1);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return err_errno(DTPROC_ESYS, errno, "cannot read the memory map");
+		if (got == 0)
+			break;
+		n += (size_t)got;
+		if (n < room - 4096)
+			continue;
+		if (room >= TEXT_MAX)
+			return err_set(DTPROC_ELIMIT, "the memory map is too long");
+		char *more = realloc(buf, room *= 2);
+		if (!more)
+			return err_nomem("the memory map");
+		buf = more;
+	}
+	*text = TAKE_PTR(buf);
+	*len = n;
+	return 0;
+}
+
+int victim_maps_read(pid_t pid, struct victim_maps *out)
+{
+	char path[40];
+	CLEAN_FREE char *text = NULL;
+	size_t len;
+	int rc;
+
+	snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
+	CLEAN_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 && (errno == ENOENT || errno == ESRCH))
+		return err_set(DTPROC_ENOPROC, "pid %d: no such process", (int)pid);
+	if (fd < 0)
+		return err_errno(errno == EACCES || errno == EPERM ? DTPROC_EPERM
+								   : DTPROC_ESYS,
+			errno, "cannot open %s", path);
+	rc = slurp(fd, &text, &len);
+	if (rc == 0)
+		rc = parse(text, len, out);
+	if (rc == 0)
+		(void)TAKE_PTR(text);
+	return rc;
+}
+
+void victim_maps_free(struct victim_maps *m)
+{
+	free(m->at);
+	free(m->names);
+	*m = (struct victim_maps){0};
+}
+
+const struct victim_map *victim_maps_find(const struct victim_maps *m, dtproc_addr addr)
+{
+	size_t lo = 0, hi = m->n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		if (addr < m->at[mid].start)
+			hi = mid;
+		else if (addr >= m->at[mid].end)
+			lo = mid + 1;
+		else
+			return &m->at[mid];
+	}
+	return NULL;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Starting a keeper: inside this folder only. */
+#ifndef VICTIM_START_H
+#define VICTIM_START_H
+
+#include "victim.h"
+
+struct start {
+	const struct victim_program *program; /* NULL: no stub */
+	int fd[WIRE_FD_FIRST_FREE];	      /* what the keeper gets where; -1: nothing */
+	int ours[4];			      /* our ends, which the stub must not keep */
+	int stub;			      /* the stub's end; -1: none */
+};
+
+struct started {
+	int keeper; /* pidfd */
+	pid_t keeper_pid, stub_pid;
+};
+
+/* Starts the keeper's binary.  EKEEPER: it cannot be started, with its name and why. */
+int start_keeper(const struct start *, struct started *out) MUST_USE;
+
+#endif
