@@ -164,7 +164,7 @@ int victim_maps_read(pid_t pid, struct victim_maps *out)
 {
 	char path[40];
 	CLEAN_FREE char *text = NULL;
-	size_t len;
+	size_t len = 0;
 	int rc;
 
 	snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
