@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The run-time library: what a compiled clause does when a probe fires, and the segment
+ * that it does it in.
+ *
+ * Sides.  The *client* formats a segment, names its probes and drains it (struct
+ * rt_client).  An *engine* attaches to one lane of it (struct rt_view) and runs programs
+ * there, one at a time.  Each executing thread has a lane of its own, so a hit shares
+ * no cache line with another thread, and every word of a lane has one writer.
+ *
+ * Hostile.  A victim may have the segment mapped.  Whoever reads it copies an index
+ * once, checks the copy and uses the copy; the geometry is copied when attaching, and
+ * every offset follows from it.  A scribbled segment gives wrong values, never a wild
+ * access.
+ *
+ * Freestanding.  This folder calls nothing outside it: no libc, no allocation, no lock,
+ * no system call.  Full means drop and count, never wait.  What the program asks of the
+ * world (registers, memory, clocks) goes through struct rt_host.
+ *
+ * Not promised: that a reader sees all words of a multi-word value from the same moment
+ * when the writer died in the middle of updating it.
+ */
+#ifndef RUNTIME_RUNTIME_H
+#define RUNTIME_RUNTIME_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define RT_LANES_MAX 256u
+#define RT_SCRATCH_BYTES 16384u /* working memory of a run: strings, record, keys */
+#define RT_RECORD_MAX RT_SCRATCH_BYTES
+#define RT_KEY_MAX 4096u  /* bytes of a key tuple */
+#define RT_WORDS_MAX 8192u /* 64-bit words of an aggregation's value */
+#define RT_EXECNAME 16u
+
+enum rt_error {
+	RT_EINVAL = -1, /* parameters out of range */
+	RT_ESIZE = -2,	/* the memory is smaller than its header says */
+	RT_EMAGIC = -3, /* not a segment, or of another version */
+	RT_EFULL = -4,	/* the table of names is full */
+};
+
+/* ------------------------------------------------------------------- the world */
+
+/* Numbers that a program may ask for; hit and host answer. */
+enum rt_value {
+	RT_VALUE_PID,
+	RT_VALUE_TID,
+	RT_VALUE_PROBE,	  /* `id` */
+	RT_VALUE_PROGRAM, /* `epid` */
+	RT_VALUE_TIMESTAMP,
+	/* From here on the host answers. */
+	RT_VALUE_VTIMESTAMP,
+	RT_VALUE_WALLTIMESTAMP,
+	RT_VALUE_CPU,
+	RT_VALUE_PPID,
+	RT_VALUE_UID,
+	RT_VALUE_GID,
+	RT_VALUE_ERRNO,
+	RT_VALUE_COUNT,
+};
+
+/*
+ * How a program reaches the thread at the site.  Each returns 0 or a negative number: a
+ * fault, which ends the clause.  All are called only when a program asks.  `arg` may be
+ * NULL (arguments are 0); any other may be NULL (asking for it is an illegal operation).
+ */
+struct rt_host {
+	int (*reg)(void *cookie, unsigned reg, uint64_t *out);
+	int (*arg)(void *cookie, unsigned n, uint64_t *out); /* arg0 ... arg9 */
+	int (*load)(void *cookie, uint64_t addr, void *buf, size_t len);
+	int (*execname)(void *cookie, char out[RT_EXECNAME]); /* NUL-terminated */
+	int (*value)(void *cookie, uint32_t which, uint64_t *out); /* enum rt_value */
+};
+
+/* DTrace's fault codes: what the ERROR probe's arg4 shows. */
+enum rt_fault {
+	RT_FAULT_NONE,
+	RT_FAULT_BADADDR,
+	RT_FAULT_BADALIGN,
+	RT_FAULT_ILLOP,
+	RT_FAULT_DIVZERO,
+	RT_FAULT_NOSCRATCH,
+	RT_FAULT_KPRIV,
+	RT_FAULT_UPRIV,
+	RT_FAULT_TUPOFLOW,
+	RT_FAULT_BADSTACK,
+	RT_FAULT_COUNT,
+};
+/* DTrace's words for it ("invalid address").  Static. */
+const char *rt_fault_text(uint32_t fault);
+
+/* ------------------------------------------------------------------ the segment */
+
+/* Geometry; zero means the default.  Sizes are for each lane. */
+struct rt_params {
+	uint32_t lanes;	     /* [1] at most RT_LANES_MAX */
+	uint32_t ring_bytes; /* [1 MiB] rounded up to a power of two, at least 4 KiB */
+	uint32_t agg_bytes;  /* [4 MiB] keys and values, at least 4 KiB */
+	uint32_t probes;     /* [65536] ids below this can have names */
+	uint32_t name_bytes; /* [4 MiB] of all probe names together */
+};
+
+struct rt_header; /* the segment's own structs: segment.h */
+struct rt_lane;
+
+/* An engine's side of one lane.  Private memory; large, so not for a stack. */
+struct rt_view {
+	struct rt_header *header;
+	struct rt_lane *lane;
+	unsigned char *ring;
+	uint32_t *index;
+	unsigned char *heap;
+	const uint32_t *names;
+	const char *text;
+	struct rt_params geo; /* checked copy */
+	uint32_t index_mask;
+	uint64_t head;	    /* of the ring */
+	uint64_t heap_used; /* bytes */
+	uint32_t busy;	    /* a program runs: what comes now is re-entered */
+	uint32_t urgent;    /* the client should look now */
+	uint64_t scratch[RT_SCRATCH_BYTES / 8];
+};
+
+/* One firing; several programs may run with the same one.  Private memory. */
+struct rt_hit {
+	struct rt_view *view;
+	const struct rt_host *host;
+	void *cookie;	    /* for the host */
+	uint32_t probe;	    /* id, for the record and the names */
+	uint32_t flags;	    /* enum rt_hit_flags */
+	int32_t pid, tid;
+	uint64_t timestamp; /* 0: taken from the host when first needed */
+	/* Set by the run: */
+	uint32_t program;   /* id of the program that runs */
+	uint32_t fault;	    /* enum rt_fault of the last run */
+	uint64_t fault_value;
+	uint32_t fault_pc;  /* instruction that faulted */
+};
+
+enum rt_hit_flags {
+	RT_HIT_ALWAYS = 1 << 0, /* runs although tracing is over: END */
+};
+
+/* Bytes that a segment of this geometry takes (a multiple of 4096); 0: impossible. */
+size_t rt_segment_size(const struct rt_params *);
+/*
+ * Attaches an engine to `lane` of a segment; everything is checked.  The view borrows
+ * `mem`.  A lane has at most one view at a time; a later one goes on where it ended.
+ */
+int rt_segment_attach(void *mem, size_t size, uint32_t lane, struct rt_view *out);
+/* After a run: 1 when the engine should write to the doorbell's descriptor now. */
+int rt_view_bell(struct rt_view *);
+
+/* Brackets of a run, for who executes programs.  0: run it; else why not. */
+enum rt_skip { RT_RUN, RT_SKIP_STOPPED, RT_SKIP_BUSY };
+enum rt_skip rt_run_begin(struct rt_hit *, uint32_t program);
+/* Ends it; a fault is counted and recorded. */
+void rt_run_end(struct rt_hit *);
+
+/* ------------------------------------------------------------------- the client */
+
+struct rt_client {
+	unsigned char *mem;
+	struct rt_params geo;
+	uint32_t name_used;
+	uint64_t tail[RT_LANES_MAX]; /* private copies of what this side consumed */
+};
+
+enum rt_part { RT_PART_PROVIDER, RT_PART_MODULE, RT_PART_FUNCTION, RT_PART_NAME, RT_PARTS };
+
+/* Formats zeroed memory (a fresh memfd) as a segment. */
+int rt_segment_format(
+	void *mem, size_t size, const struct rt_params *, struct rt_client *out);
+/* Names probe `id`, before it is armed.  Names never change.  RT_EFULL, RT_EINVAL. */
+int rt_client_name(struct rt_client *, uint32_t id, const char *const parts[RT_PARTS]);
+/* Tracing is over: programs do not run any more (also set by the exit action). */
+void rt_client_stop(struct rt_client *);
+int rt_client_stopped(const struct rt_client *);
+/* To call before draining: the next record may ring the doorbell again. */
+void rt_client_answer(struct rt_client *);
+
+enum rt_record_kind {
+	RT_RECORD_DATA = 1,  /* payload laid out by the program's layout */
+	RT_RECORD_FAULT = 2, /* payload is a struct rt_fault_record */
+};
+
+struct rt_record {
+	uint32_t size; /* of header and payload, a multiple of 8 */
+	uint16_t kind;
+	uint16_t cpu;
+	uint32_t program;
+	uint32_t probe;
+	int32_t pid, tid;
+	uint64_t timestamp;
+};
+
+struct rt_fault_record {
+	uint32_t fault, pc;
+	uint64_t value;
+};
+
+/*
+ * Takes the oldest record of a lane: its header, and its payload into `payload`, which
+ * must have room for RT_RECORD_MAX bytes.  1, or 0 when there is none.  A ring that was
+ * scribbled on is skipped, and counted as drops.
+ */
+int rt_ring_next(struct rt_client *, uint32_t lane, struct rt_record *, void *payload);
+
+/* Cumulative counters of a lane. */
+struct rt_drops {
+	uint64_t ring;	  /* records that found the ring full */
+	uint64_t agg;	  /* updates that found no room for a new key */
+	uint64_t busy;	  /* hits inside a running program */
+	uint64_t corrupt; /* times a ring had to be skipped */
+	uint64_t faults;  /* clauses ended by a fault */
+};
+void rt_client_drops(const struct rt_client *, uint32_t lane, struct rt_drops *out);
+
+/* ----------------------------------------------------------------- aggregations */
+
+enum rt_agg_func {
+	RT_AGG_COUNT,	  /* value: n */
+	RT_AGG_SUM,	  /* sum */
+	RT_AGG_AVG,	  /* n, sum */
+	RT_AGG_MIN,	  /* min (signed) */
+	RT_AGG_MAX,	  /* max (signed) */
+	RT_AGG_STDDEV,	  /* n, sum, sum of squares (low, high) */
+	RT_AGG_QUANTIZE,  /* RT_QUANTIZE_BUCKETS counts, value 0 in the middle */
+	RT_AGG_LQUANTIZE, /* below, the levels, above: see RT_LQUANTIZE */
+	RT_AGG_FUNCS,
+};
+
+#define RT_QUANTIZE_BUCKETS 127u
+#define RT_QUANTIZE_ZERO 63u
+/* The lower bound of quantize's bucket. */
+int64_t rt_quantize_bound(uint32_t bucket);
+/* lquantize(x, base, base + step * levels, step) packed into the parameter. */
+#define RT_LQUANTIZE(base, levels, step)                                                 \
+	((uint64_t)(uint32_t)(base) | (uint64_t)(uint16_t)(levels) << 32 |               \
+		(uint64_t)(uint16_t)(step) << 48)
+
+/* Words of a value; 0: no such function, or a parameter out of range. */
+uint32_t rt_agg_words(enum rt_agg_func, uint64_t param);
+/* Adds value `from` to `to`, both of `words` words, as the function merges. */
+void rt_agg_merge(enum rt_agg_func, uint32_t words, uint64_t *to, const uint64_t *from);
+
+/*
+ * One key of one lane.  `key` is cut at its last byte that is not zero (rounded up to
+ * words): what is missing up to the layout's key size is zeros.
+ */
+struct rt_agg_entry {
+	uint32_t id;
+	enum rt_agg_func func;
+	const void *key;
+	uint32_t key_bytes;
+	const uint64_t *words;
+	uint32_t n_words;
+};
+/* Calls fn for private copies of a lane's entries until it returns other than 0. */
+typedef int rt_agg_fn(const struct rt_agg_entry *, void *arg);
+int rt_agg_each(const struct rt_client *, uint32_t lane, rt_agg_fn *fn, void *arg);
+
+/* --------------------------------------------------------------------- helpers */
+
+/*
+ * What a program can call.  Verifier, disassembler, assembler, interpreter and code
+ * generator share this table.  A helper that cannot do its work sets hit->fault, and
+ * the run ends behind it.
+ */
+enum rt_helper_arg {
+	RT_ARG_NONE,
+	RT_ARG_CONST,  /* a number known when the program is verified */
+	RT_ARG_SCALAR, /* any number */
+	RT_ARG_IN,     /* memory to read; its size, a constant, is the next argument */
+	RT_ARG_OUT,    /* memory to write; likewise */
+	RT_ARG_SIZE,   /* that size, at least 1 */
+};
+
+enum rt_helper_id {
+	RT_HELPER_VALUE = 1,
+	RT_HELPER_ARG,
+	RT_HELPER_REG,
+	RT_HELPER_EXECNAME,
+	RT_HELPER_PROBE_TEXT,
+	RT_HELPER_STRCMP,
+	RT_HELPER_STRCPY,
+	RT_HELPER_LOAD,
+	RT_HELPER_LOAD_STRING,
+	RT_HELPER_STRLEN,
+	RT_HELPER_AGG,
+	RT_HELPER_EMIT,
+	RT_HELPER_EXIT,
+	RT_HELPER_FAULT,
+	RT_HELPERS,
+};
+
+typedef uint64_t rt_helper_fn(
+	struct rt_hit *, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
+
+struct rt_helper {
+	const char *name; /* NULL: no such helper */
+	rt_helper_fn *fn;
+	uint8_t args[5]; /* enum rt_helper_arg */
+};
+extern const struct rt_helper rt_helpers[RT_HELPERS];
+
+#endif
