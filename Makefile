@@ -14,7 +14,8 @@ FUZZ_SECONDS ?= 60
 comma := ,
 dash := $(if $(SAN),-san-$(subst $(comma),-,$(SAN)))$(if $(COVERAGE),-coverage)
 B := build$(dash)
-OPTIONS := $(if $(SAN),-Db_sanitize=$(SAN) -Db_lundef=false) \
+OPTIONS := $(if $(SAN)$(COVERAGE),,-Dwerror=true) \
+	$(if $(SAN),-Db_sanitize=$(SAN) -Db_lundef=false) \
 	$(if $(COVERAGE),-Db_coverage=true)
 
 all: $B/build.ninja
