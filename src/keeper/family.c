@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * fork, vfork, clone and exec (F1, F2, F4).
+ *
+ * A child is born traced and stopped.  One with a copy of the victim's memory gets the
+ * original bytes back and is let go before it has executed anything.  One that shares
+ * the memory becomes a sharer, which is sent past our traps uncounted until it executes
+ * another program or exits.
+ */
+#include "keeper.h"
+#include "ptrace.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kcmp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+pid_t tgid_of(pid_t tid)
+{
+	char path[64], line[128];
+	int tgid = -1;
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/%d/status", tid);
+	f = fopen(path, "re");
+	if (!f)
+		return -1;
+	while (tgid < 0 && fgets(line, sizeof line, f))
+		sscanf(line, "Tgid: %d", &tgid);
+	fclose(f);
+	return tgid;
+}
+
+int shares_memory(struct keeper *k, pid_t pid)
+{
+	return syscall(SYS_kcmp, k->pid, pid, KCMP_VM, 0, 0) == 0;
+}
+
+int open_mem(struct keeper *k, pid_t pid, const char *what)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%d/mem", pid);
+	for (int tries = 0; tries < 50; tries++) {
+		fd = open(path, O_RDWR | O_CLOEXEC);
+		if (fd >= 0 || errno != ESRCH)
+			break;
+		usleep(200); /* exec in progress: see docs/LINUX-FACTS.md */
+	}
+	if (fd < 0)
+		err_errno(errno == EACCES || errno == EPERM ? DTPROC_EUNOBSERVABLE :
+							      DTPROC_ESYS,
+			errno, "pid %d: memory of %s", k->pid, what);
+	return fd;
+}
+
+/* ------------------------------------------------------------------- children */
+
+/* A child that is not dumpable hides its memory from us: it is made so for a moment. */
+static int open_hidden(struct keeper *k, struct task *t)
+{
+	const uint64_t on[6] = {PR_SET_DUMPABLE, 1}, off[6] = {PR_SET_DUMPABLE, 0};
+
+	if (k->no_inject || inject_call_by(k, t, SYS_prctl, on) != 0)
+		return -1;
+	int fd = open_mem(k, t->tgid, "a child");
+	inject_call_by(k, t, SYS_prctl, off);
+	return fd;
+}
+
+/* Gives a child with memory of its own the original text, and lets it go. */
+static void let_child_go(struct keeper *k, struct task *t)
+{
+	pid_t tid = t->tid;
+	int mem = open_mem(k, t->tgid, "a child");
+
+	t->at_event = 1;
+	t->run = TASK_STOPPED;
+	if (mem < 0)
+		mem = open_hidden(k, t);
+	if (mem < 0 || sites_clean_copy(k, mem)) {
+		/* It stays with us and passes over its traps: better than to die of one. */
+		log_line("family", 1, "child %d of %d is kept: %s", tid, k->pid, err_text());
+		if (mem >= 0)
+			close(mem);
+		return;
+	}
+	close(mem);
+	task_drop(k, tid);
+	pt_detach(tid, 0);
+}
+
+void family_newborn(struct keeper *k, pid_t tid, int status)
+{
+	pid_t tgid = tgid_of(tid);
+	struct task *t;
+
+	if (!WIFSTOPPED(status))
+		return;
+	if (tgid < 0)
+		tgid = tid;
+	t = task_add(k, tid, tgid);
+	if (!t) {
+		events_error(k);
+		pt_detach(tid, 0);
+		return;
+	}
+	t->run = TASK_STOPPED;
+	if (tgid == k->pid || shares_memory(k, tgid))
+		return;
+	let_child_go(k, t);
+}
+
+/* ----------------------------------------------------------------------- exec */
+
+static void drop_threads(struct keeper *k, pid_t tgid, pid_t but)
+{
+	for (int again = 1; again;) {
+		again = 0;
+		hash_each(&k->tasks, i)
+		{
+			struct task *t = k->tasks.slots[i].value;
+			if (t->tgid != tgid || t->tid == but)
+				continue;
+			task_drop(k, t->tid);
+			again = 1;
+			break;
+		}
+	}
+}
+
+static void forget_image(struct keeper *k)
+{
+	sites_forget(k);
+	k->syscall_pc = 0;
+	k->scratch = 0;
+	k->trap_handled = 0;
+	k->generation++;
+	k->ledger->generation = k->generation;
+	if (k->mem >= 0)
+		close(k->mem);
+	k->mem = -1;
+}
+
+static void lose_victim(struct keeper *k, const char *why)
+{
+	pt_detach(k->pid, 0);
+	task_drop(k, k->pid);
+	events_end(k, WIRE_EV_LOST, 0, why);
+}
+
+static void victim_executed(struct keeper *k)
+{
+	struct task *t = task_get(k, k->pid);
+	char why[WIRE_TEXT_MAX];
+
+	drop_threads(k, k->pid, k->pid);
+	forget_image(k);
+	if (!t)
+		return;
+	*t = (struct task){.tid = k->pid, .tgid = k->pid, .run = TASK_STOPPED};
+	if (setid_reexec(k, t)) {
+		task_drop(k, k->pid);
+		snprintf(why, sizeof why,
+			"pid %d was lost: it executes a set-id program, which keeps its "
+			"privileges only without us", k->pid);
+		events_end(k, WIRE_EV_LOST, 0, why);
+		return;
+	}
+	k->mem = open_mem(k, k->pid, "the program that it executes");
+	if (k->mem < 0) {
+		snprintf(why, sizeof why,
+			"pid %d was lost: it executes a program that cannot be observed",
+			k->pid);
+		lose_victim(k, why);
+		return;
+	}
+	inject_probe(k);
+	if (k->state != WIRE_ST_START)
+		k->ev.want_exec = 1;
+}
+
+/* A sharer has a memory of its own now. */
+static void sharer_executed(struct keeper *k, struct task *t)
+{
+	pid_t tid = t->tid, tgid = t->tgid;
+
+	drop_threads(k, tgid, tid);
+	if (!setid_reexec(k, t))
+		pt_detach(tid, 0);
+	task_drop(k, tid);
+}
+
+static void on_exec(struct keeper *k, struct task *t)
+{
+	unsigned long former = 0;
+
+	pt_event_message(t->tid, &former);
+	if (former && (pid_t)former != t->tid)
+		task_drop(k, (pid_t)former);
+	t->tgid = t->tid;
+	if (t->tid == k->pid)
+		victim_executed(k);
+	else
+		sharer_executed(k, t);
+}
+
+void family_dispatch(struct keeper *k, struct task *t, int event)
+{
+	t->sig = 0;
+	switch (event) {
+	case PTRACE_EVENT_VFORK:
+		t->vforking = 1;
+		break;
+	case PTRACE_EVENT_EXEC:
+		on_exec(k, t);
+		break;
+	default: /* FORK, CLONE: the child tells itself; VFORK_DONE */
+		break;
+	}
+}

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A trap was hit: run its programs, note its event, send the thread past it.
+ *
+ * The hot path of a plain probe costs two requests to the kernel, read PC and write PC,
+ * and the resume; registers are read when a program asks for them.
+ */
+#include "keeper.h"
+#include "ptrace.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ------------------------------------------- what a program may ask (rt_host) */
+
+struct cookie {
+	struct keeper *k;
+	struct task *t;
+	struct site *s;
+};
+
+static int host_reg(void *cookie, unsigned reg, uint64_t *out)
+{
+	struct cookie *c = cookie;
+	long offset = arch_user_offset(reg);
+
+	if (reg == ARCH_PC) {
+		*out = c->s->addr;
+		return 0;
+	}
+	return offset < 0 ? -1 : pt_peek_user(c->t->tid, offset, out);
+}
+
+static int host_load(void *cookie, uint64_t addr, void *buf, size_t len)
+{
+	struct cookie *c = cookie;
+
+	return sites_read(c->k, addr, buf, len) == (long)len ? 0 : -1;
+}
+
+static int host_arg(void *cookie, unsigned n, uint64_t *out)
+{
+	struct cookie *c = cookie;
+	long offset = arch_arg_offset(n);
+	uint64_t sp;
+
+	if (offset >= 0)
+		return pt_peek_user(c->t->tid, offset, out);
+	if (pt_peek_user(c->t->tid, arch_user_offset(ARCH_SP), &sp))
+		return -1;
+	return host_load(cookie, arch_arg_stack(n, sp), out, sizeof *out);
+}
+
+static int host_execname(void *cookie, char out[RT_EXECNAME])
+{
+	struct cookie *c = cookie;
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/comm", c->t->tgid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	ssize_t n = read(fd, out, RT_EXECNAME);
+	close(fd);
+	if (n <= 0)
+		return -1;
+	out[n - 1] = 0; /* over the newline */
+	return 0;
+}
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* Field `n` (counted from 1) of /proc/PID/task/TID/stat. */
+int task_stat(struct task *t, int n, uint64_t *out)
+{
+	char path[64], buf[512];
+
+	snprintf(path, sizeof path, "/proc/%d/task/%d/stat", t->tgid, t->tid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	ssize_t got = read(fd, buf, sizeof buf - 1);
+	close(fd);
+	buf[got > 0 ? got : 0] = 0;
+	char *p = strrchr(buf, ')');
+	for (int i = 2; p && i < n; i++)
+		p = strchr(p + 1, ' ');
+	return p && sscanf(p, "%lu", out) == 1 ? 0 : -1;
+}
+
+/* CPU time of a thread: the clock of a TID (clock_getcpuclockid(3), kernel's encoding). */
+static uint64_t thread_cpu_ns(pid_t tid)
+{
+	return clock_ns((clockid_t)(~(unsigned)tid << 3 | 6));
+}
+
+static int owner_of(struct task *t, struct stat *st)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d", t->tgid);
+	return stat(path, st);
+}
+
+static int host_value(void *cookie, uint32_t which, uint64_t *out)
+{
+	struct cookie *c = cookie;
+	struct stat st;
+
+	switch (which) {
+	case RT_VALUE_TIMESTAMP:
+		*out = clock_ns(CLOCK_MONOTONIC);
+		return 0;
+	case RT_VALUE_WALLTIMESTAMP:
+		*out = clock_ns(CLOCK_REALTIME);
+		return 0;
+	case RT_VALUE_VTIMESTAMP:
+		*out = thread_cpu_ns(c->t->tid);
+		return 0;
+	case RT_VALUE_CPU:
+		return task_stat(c->t, 39, out);
+	case RT_VALUE_PPID:
+		return task_stat(c->t, 4, out);
+	case RT_VALUE_UID:
+	case RT_VALUE_GID:
+		if (owner_of(c->t, &st))
+			return -1;
+		*out = which == RT_VALUE_UID ? st.st_uid : st.st_gid;
+		return 0;
+	default:
+		return -1;
+	}
+}
+
+static const struct rt_host host = {.reg = host_reg,
+	.arg = host_arg,
+	.load = host_load,
+	.execname = host_execname,
+	.value = host_value};
+
+/* ------------------------------------------------------------------- the hit */
+
+static void ring_doorbell(struct keeper *k)
+{
+	static const uint64_t one = 1;
+
+	if (k->doorbell >= 0 && write(k->doorbell, &one, sizeof one) < 0)
+		log_line("keeper", 1, "doorbell: %s", strerror(errno));
+}
+
+static void run_program(
+	struct keeper *k, struct task *t, struct site *s, const struct site_user *u)
+{
+	struct cookie cookie = {k, t, s};
+	struct rt_hit hit = {.view = &k->view,
+		.host = &host,
+		.cookie = &cookie,
+		.probe = u->probe,
+		.pid = t->tgid,
+		.tid = t->tid};
+
+	bpf_program_run(k->programs.at[u->program], &hit);
+	if (rt_view_bell(&k->view))
+		ring_doorbell(k);
+}
+
+static void run_users(struct keeper *k, struct task *t, struct site *s)
+{
+	int probes = 0;
+
+	for (size_t i = 0; i < s->users.n; i++) {
+		const struct site_user *u = &s->users.at[i];
+		if (u->kind != WIRE_SITE_PROBE)
+			continue;
+		probes = 1;
+		if (k->view_ok && u->program < k->programs.n && k->programs.at[u->program])
+			run_program(k, t, s, u);
+	}
+	k->ledger->hits += (uint64_t)probes;
+	if (s->events) {
+		struct pending_hit h = {t->tid, s->addr};
+		k->ledger->events++;
+		if (!k->held)
+			k->held = 2;
+		if (vec_push(&k->hits, h))
+			events_error(k);
+	}
+}
+
+/* Is this the repetition of a hit that has been counted (struct task)? */
+static int is_repeat(struct task *t, struct site *s)
+{
+	uint64_t sp = 0;
+
+	pt_peek_user(t->tid, arch_user_offset(ARCH_SP), &sp);
+	int repeat = t->repeat_pc == s->addr && t->repeat_sp == sp;
+	if (repeat || sp >= t->repeat_sp)
+		t->repeat_pc = 0;
+	return repeat;
+}
+
+static int mem_read(void *cookie, dtproc_addr addr, void *buf, size_t len)
+{
+	return sites_read(cookie, addr, buf, len) == (long)len ? 0 : -EFAULT;
+}
+
+static int mem_write(void *cookie, dtproc_addr addr, const void *buf, size_t len)
+{
+	return sites_write(cookie, addr, buf, len) == (long)len ? 0 : -EFAULT;
+}
+
+/* Carries out a call on behalf of the thread; 0, or it must be stepped. */
+static int emulate(struct keeper *k, struct task *t, struct site *s)
+{
+	struct user_regs_struct regs;
+
+	if (pt_get_regs(t->tid, &regs))
+		return -1;
+	if (arch_emulate(s->orig, sizeof s->orig, s->addr, &regs, mem_read, mem_write, k))
+		return -1;
+	return pt_set_regs(t->tid, &regs);
+}
+
+static void go_past(struct keeper *k, struct task *t, struct site *s)
+{
+	const long pc = arch_user_offset(ARCH_PC);
+
+	if (s->way == ARCH_SLOT && s->slot) {
+		pt_poke_user(t->tid, pc, s->slot);
+	} else if (s->way != ARCH_EMULATE || emulate(k, t, s)) {
+		if (s->way == ARCH_EMULATE)
+			s->way = ARCH_STEP; /* it is resumed by a step, this time and on */
+		pt_poke_user(t->tid, pc, s->addr);
+		t->skip = s->addr;
+	}
+}
+
+void hit_dispatch(struct keeper *k, struct task *t, struct site *s)
+{
+	if (t->sharer)
+		k->ledger->passed++;
+	else if (!t->repeat_pc || !is_repeat(t, s))
+		run_users(k, t, s);
+	go_past(k, t, s);
+	k->hot = 1;
+}

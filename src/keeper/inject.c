@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * System calls that the victim is made to execute.
+ *
+ * The registers of a stopped thread are pointed at the system call instruction of the
+ * vDSO, which no breakpoint of ours can cover and which is the same in every program.
+ * Asynchronous signals are blocked meanwhile.  Behind the call the thread is interrupted
+ * again before its registers are put back, because only then does the kernel restart a
+ * system call that the first stop had cut short.
+ *
+ * Never under seccomp: its filter might kill the victim for a call that the program
+ * itself would not make.
+ */
+#include "keeper.h"
+#include "ptrace.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static dtproc_addr vdso_base(pid_t pid)
+{
+	char path[64];
+	Elf64_auxv_t aux;
+	dtproc_addr base = 0;
+
+	snprintf(path, sizeof path, "/proc/%d/auxv", pid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	while (read(fd, &aux, sizeof aux) == sizeof aux && aux.a_type != AT_NULL)
+		if (aux.a_type == AT_SYSINFO_EHDR)
+			base = aux.a_un.a_val;
+	close(fd);
+	return base;
+}
+
+static dtproc_addr find_syscall(struct keeper *k)
+{
+	uint8_t page[2 * 4096];
+	dtproc_addr base = vdso_base(k->pid);
+	long n = base ? pread(k->mem, page, sizeof page, (off_t)base) : -1;
+
+	for (long i = 0; i + ARCH_SYSCALL_LEN <= n; i++)
+		if (!memcmp(page + i, arch_syscall_insn, ARCH_SYSCALL_LEN))
+			return base + (dtproc_addr)i;
+	return 0;
+}
+
+static long status_number(pid_t pid, const char *field)
+{
+	char path[64], line[256];
+	size_t len = strlen(field);
+	long value = -1;
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/%d/status", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return -1;
+	while (value < 0 && fgets(line, sizeof line, f))
+		if (!strncmp(line, field, len))
+			sscanf(line + len, "%ld", &value);
+	fclose(f);
+	return value;
+}
+
+void inject_probe(struct keeper *k)
+{
+	k->syscall_pc = find_syscall(k);
+	k->no_inject = !k->syscall_pc || status_number(k->pid, "Seccomp:") > 0;
+}
+
+/* Resumes by `go` until the task reports a stop that `want` accepts; 0, or -ESRCH. */
+static int run_until(struct keeper *k, struct task *t, int (*go)(pid_t), int want)
+{
+	struct wait_event ev;
+
+	for (;;) {
+		if (go(t->tid) || wait_one(t->tid, &ev) < 0)
+			return -ESRCH;
+		if (!WIFSTOPPED(ev.status)) {
+			stops_dispatch(k, &ev);
+			return -ESRCH;
+		}
+		if (ev.status >> 16 == PTRACE_EVENT_STOP)
+			stops_group(k, t, WSTOPSIG(ev.status));
+		if (WSTOPSIG(ev.status) == want || (ev.status >> 16) == want)
+			return 0;
+	}
+}
+
+static int go_cont(pid_t tid)
+{
+	return pt_cont(tid, 0);
+}
+
+/* The call itself: from one EVENT_STOP to the next. */
+static long call(struct keeper *k, struct task *t, struct user_regs_struct *regs)
+{
+	uint64_t result;
+
+	if (pt_set_regs(t->tid, regs))
+		return -ESRCH;
+	if (run_until(k, t, pt_syscall, SIGTRAP | 0x80) || /* entry */
+		run_until(k, t, pt_syscall, SIGTRAP | 0x80)) /* exit */
+		return -ESRCH;
+	if (pt_peek_user(t->tid, arch_user_offset(ARCH_RESULT), &result))
+		return -ESRCH;
+	if (pt_interrupt(t->tid) || run_until(k, t, go_cont, PTRACE_EVENT_STOP))
+		return -ESRCH;
+	return (long)result;
+}
+
+/* Brings a task from whatever stop it is in to an EVENT_STOP. */
+static int settle(struct keeper *k, struct task *t)
+{
+	struct wait_event ev;
+
+	while (!t->at_event) {
+		int sig = t->sig;
+		t->sig = 0;
+		t->run = TASK_RUNS;
+		if (pt_interrupt(t->tid) || pt_cont(t->tid, sig) || wait_one(t->tid, &ev) < 0)
+			return -ESRCH;
+		pid_t tid = t->tid;
+		stops_dispatch(k, &ev);
+		t = task_get(k, tid);
+		if (!t)
+			return -ESRCH;
+		if (t->run != TASK_STOPPED)
+			return -ESRCH;
+		stops_normalize(k, t);
+	}
+	return 0;
+}
+
+long inject_call_by(struct keeper *k, struct task *t, long nr, const uint64_t args[6])
+{
+	struct user_regs_struct saved, regs;
+	const uint64_t synchronous = 1ULL << (SIGSEGV - 1) | 1ULL << (SIGBUS - 1) |
+		1ULL << (SIGILL - 1) | 1ULL << (SIGFPE - 1) | 1ULL << (SIGTRAP - 1) |
+		1ULL << (SIGSYS - 1);
+	uint64_t mask;
+	pid_t tid = t->tid;
+	uint8_t held = k->held;
+
+	k->held = 1; /* nobody else is resumed meanwhile */
+	int settled = settle(k, t);
+	k->held = held;
+	if (settled)
+		return -ESRCH;
+	if (pt_get_regs(tid, &saved) || pt_get_mask(tid, &mask) ||
+		pt_set_mask(tid, mask | ~synchronous))
+		return -ESRCH;
+	regs = saved;
+	arch_set_call(&regs, k->syscall_pc, nr, args);
+	long result = call(k, t, &regs);
+	if (!task_get(k, tid))
+		return -ESRCH;
+	pt_set_regs(tid, &saved);
+	pt_set_mask(tid, mask);
+	return result;
+}
+
+long inject_call(struct keeper *k, long nr, const uint64_t args[6])
+{
+	struct task *best = NULL;
+
+	hash_each(&k->tasks, i)
+	{
+		struct task *t = k->tasks.slots[i].value;
+		if (t->run != TASK_STOPPED || t->sharer)
+			continue;
+		if (!best || t->at_event > best->at_event)
+			best = t;
+	}
+	if (!best || k->no_inject)
+		return -EPERM;
+	return inject_call_by(k, best, nr, args);
+}

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The keeper: one small single-threaded process for each victim, the only one that
+ * traces and waits for it.  docs/protocol.md has its states; this header is shared by
+ * the files of this room and by nobody else.
+ *
+ * A *task* is a traced thread: one of the victim, or of a process that shares the
+ * victim's memory (a vfork child, CLONE_VM), here called a *sharer*.  Each stop of a task
+ * is dealt with once, when it is reported, and leaves in the task what it takes to set it
+ * going again (listen, sig, skip).  While `held` is set tasks are left stopped; otherwise
+ * they are resumed at once.
+ */
+#ifndef KEEPER_KEEPER_H
+#define KEEPER_KEEPER_H
+
+#include <arch/arch.h>
+#include <base/clean.h>
+#include <base/err.h>
+#include <base/hash.h>
+#include <base/log.h>
+#include <base/vec.h>
+#include <bpf/bpf.h>
+#include <runtime/runtime.h>
+#include <wire/proto.h>
+
+#include <signal.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum task_run {
+	TASK_RUNS,
+	TASK_STOPPED, /* in a ptrace stop, reported and dealt with */
+	TASK_LISTENS, /* stopped by others; PTRACE_LISTEN */
+};
+
+struct task {
+	pid_t tid, tgid;
+	enum task_run run;
+	uint8_t sharer;	    /* of another process with the victim's memory */
+	uint8_t at_event;   /* stopped in PTRACE_EVENT_STOP: system calls may be injected */
+	uint8_t vforking;   /* waits in the kernel for its vfork child: as good as stopped */
+	uint8_t listen;	    /* a group stop is in effect: resume by PTRACE_LISTEN */
+	uint8_t mask_known; /* `mask` was read at a stop that changed nothing */
+	int sig;	    /* to deliver when resumed */
+	dtproc_addr skip;   /* it has hit the trap here already: go past it, uncounted */
+	/* A hit that the program will repeat for reasons of its own (a restarted call,
+	   a fault that its handler mends): at this PC with this SP it is not counted. */
+	dtproc_addr repeat_pc, repeat_sp;
+	/* A call cut short by us and rewound: its number, and the PC it was rewound to. */
+	uint64_t rewound_nr;
+	dtproc_addr rewound_pc;
+	uint64_t mask; /* blocked signals */
+	uint64_t stop_epoch; /* of the last INTERRUPT sent; 0: none */
+};
+
+/* A user of a site: an event breakpoint of the client, or a probe's program. */
+struct site_user {
+	uint32_t user, kind, program, probe;
+};
+
+struct site {
+	dtproc_addr addr;
+	uint8_t planted; /* the trap is in the text now */
+	uint8_t ready;	 /* decoded, and has its slot if it needs one */
+	uint8_t way;	 /* enum arch_way */
+	uint8_t len;
+	uint8_t syscall;
+	uint8_t refused; /* enum wire_refusal of the last preparation */
+	uint8_t doomed; /* refused: it goes when its users have been told */
+	uint8_t events; /* users that are event breakpoints */
+	uint8_t orig[ARCH_INSN_MAX];
+	dtproc_addr slot;
+	uint32_t trap; /* index in the ledger + 1; 0: none */
+	VEC(struct site_user) users;
+};
+
+struct slot_area {
+	dtproc_addr base;
+	uint32_t slots, next;
+	VEC(uint32_t) vacant;
+};
+
+/* An event breakpoint that was hit and is still to be told. */
+struct pending_hit {
+	pid_t tid;
+	dtproc_addr addr;
+};
+
+struct keeper {
+	pid_t pid;
+	enum wire_state state;
+	uint32_t generation;
+	uint8_t created;
+	uint8_t held;	  /* tasks are left stopped; 2: a stop of all is wanted */
+	uint8_t hot;	  /* the last stop was a hit: the next one is near */
+	uint8_t finished; /* leave the main loop */
+	uint8_t client_gone;
+	uint8_t stopped_by; /* signal that somebody else stopped the victim with; 0 */
+	int deadline_ms;
+	int mem; /* /proc/PID/mem, or -1 */
+	int signal_fd;
+
+	struct hash tasks; /* by tid: struct task */
+	struct hash sites; /* by address: struct site */
+	struct hash slots; /* by slot address: struct site */
+	struct hash former; /* by address: (void *)1: a trap of ours stood there once */
+	VEC(struct slot_area) areas;
+	VEC(struct pending_hit) hits;
+	VEC(struct bpf_program *) programs;
+
+	struct wire_ledger *ledger;
+	VEC(uint32_t) vacant_traps;
+
+	/* One event of each of these kinds can wait to be told. */
+	struct {
+		uint8_t outstanding; /* told, not acknowledged */
+		uint8_t want_job;    /* WIRE_EV_STOPPED or CONTINUED is to be told */
+		uint8_t want_exec;
+		uint8_t want_end;
+		uint32_t seq;
+		uint32_t end_kind;
+		int end_code;
+		char end_text[WIRE_TEXT_MAX];
+		VEC(char *) errors;
+	} ev;
+
+	uint32_t request_seq;
+	uint64_t pause_from; /* ns; when the stop of all threads began */
+
+	void *segment;
+	size_t segment_size;
+	int doorbell;
+	struct rt_view view;
+	uint8_t view_ok;
+
+	dtproc_addr syscall_pc; /* a system call instruction in the victim's vDSO */
+	uint8_t no_inject;	/* the victim's seccomp mode forbids injected calls */
+	uint8_t trap_handled;	/* the victim has a SIGTRAP disposition of its own */
+	uint8_t trap_action[32]; /* it, as rt_sigaction gives it */
+	dtproc_addr scratch;	 /* a writable page in the victim, once needed */
+};
+
+/* ------------------------------------------------------------- tasks, wait */
+
+struct wait_event {
+	pid_t tid;
+	int status;
+};
+
+/* wait.c: the next stop or end of any task; 1, 0: none now, -1: no children left. */
+int wait_any(struct wait_event *out);
+/* The next of task `tid` alone; blocks; 1, or -1 when there is none. */
+int wait_one(pid_t tid, struct wait_event *out);
+/* Blocks until something is to be waited for or until `deadline` (CLOCK_MONOTONIC ns). */
+void wait_sleep(uint64_t deadline);
+/* Descriptor that is readable when SIGCHLD came; -1 before wait_init(). */
+int wait_init(void);
+void wait_drain_signal(void);
+uint64_t now_ns(void);
+
+struct task *task_add(struct keeper *, pid_t tid, pid_t tgid);
+struct task *task_get(struct keeper *, pid_t tid);
+void task_drop(struct keeper *, pid_t tid);
+/* Any task of the victim itself that is stopped; NULL. */
+struct task *task_stopped(struct keeper *);
+
+/* ------------------------------------------------------------------ seize.c */
+
+/* Takes hold of all threads of k->pid and of processes that share its memory. */
+int seize_all(struct keeper *);
+/* Does process `pid` share the victim's memory? */
+int shares_memory(struct keeper *, pid_t pid);
+pid_t tgid_of(pid_t tid);
+int open_mem(struct keeper *, pid_t pid, const char *what);
+
+/* ------------------------------------------------------------------ stops.c */
+
+/* Deals with one reported event, and resumes its task unless `held`. */
+void stops_dispatch(struct keeper *, const struct wait_event *);
+/*
+ * Stops all tasks, with every PC at the program's own text.  0; DTPROC_ETIMEOUT with
+ * all running again when one cannot be stopped before the deadline.
+ */
+int stops_hold(struct keeper *);
+/* The same, but those that did stop are left stopped when it fails. */
+int stops_try_hold(struct keeper *);
+/* Plants what is to be planted and lets all tasks go, as each was left. */
+void stops_release(struct keeper *);
+void task_resume(struct keeper *, struct task *);
+/* An EVENT_STOP with `sig`: is a group stop in effect? */
+void stops_group(struct keeper *, struct task *, int sig);
+/* Moves the PC of a stopped task out of our slots. */
+void stops_normalize(struct keeper *, struct task *);
+/* Single-steps one stopped task with asynchronous signals held off; 0: done. */
+int stops_step(struct keeper *, struct task *);
+
+/* ------------------------------------------------------------------- sites.c */
+
+struct site *site_get(struct keeper *, dtproc_addr addr);
+/* Adds a user at a site; the result is put into `w`. */
+void site_want(struct keeper *, struct wire_site *w);
+void site_unwant(struct keeper *, dtproc_addr addr, uint32_t user);
+/* Decodes what is not ready yet and gets slots; all tasks are stopped. */
+void sites_prepare(struct keeper *);
+void sites_plant(struct keeper *);
+void sites_lift(struct keeper *);
+int site_lift(struct keeper *, struct site *);
+int site_plant(struct keeper *, struct site *);
+/* Forgets all sites without touching memory (exec). */
+void sites_forget(struct keeper *);
+/* Puts the original bytes into the memory of a child that has a copy. */
+int sites_clean_copy(struct keeper *, int mem);
+/* Site whose slot holds this PC; *at: PC of the program for it. */
+struct site *site_of_slot(struct keeper *, dtproc_addr pc, dtproc_addr *at);
+/* Copies victim memory with the original bytes; bytes read, or -1. */
+long sites_read(struct keeper *, dtproc_addr, void *buf, size_t len);
+long sites_write(struct keeper *, dtproc_addr, const void *buf, size_t len);
+
+/* ------------------------------------------------------------------- slots.c */
+
+/* A slot within reach of `near`; 0: none.  `want`: how many more will follow. */
+dtproc_addr slot_take(struct keeper *, dtproc_addr near, size_t want);
+void slot_give(struct keeper *, dtproc_addr slot);
+
+/* ------------------------------------------------------------------ inject.c */
+
+/* Makes a system call in the victim; all tasks are stopped.  Result or -errno. */
+long inject_call(struct keeper *, long nr, const uint64_t args[6]);
+/* The same by a task of one's choice. */
+long inject_call_by(struct keeper *, struct task *, long nr, const uint64_t args[6]);
+/* Learns whether calls can be injected, and where. */
+void inject_probe(struct keeper *);
+
+/* --------------------------------------------------------------- hit.c, &c. */
+
+/* Field `n` (from 1) of proc(5)'s stat of a thread; 0 or -1. */
+int task_stat(struct task *, int n, uint64_t *out);
+/* A trap of ours was hit by a stopped task whose PC is behind it. */
+void hit_dispatch(struct keeper *, struct task *, struct site *);
+/* signals.c: a signal-delivery stop that is not a hit. */
+void signal_dispatch(struct keeper *, struct task *, int sig);
+/* A stop that may have cut a system call short. */
+void signal_mend_call(struct keeper *, struct task *);
+/* After a hit: puts a blocked mask and a lost SIGTRAP disposition back. */
+void signal_mend_trap(struct keeper *, struct task *);
+/* Reads the victim's SIGTRAP disposition; all tasks are stopped. */
+void signal_learn_trap(struct keeper *);
+/* family.c: fork, vfork, clone, exec. */
+void family_dispatch(struct keeper *, struct task *, int event);
+void family_newborn(struct keeper *, pid_t tid, int status);
+/* setid.c: 1 when the task was let go to execute its set-id file anew. */
+int setid_reexec(struct keeper *, struct task *);
+
+/* ------------------------------------------------------ events, requests, end */
+
+void events_error(struct keeper *); /* queues err_text() */
+void events_end(struct keeper *, uint32_t kind, int code, const char *text);
+void events_flush(struct keeper *);
+void events_ack(struct keeper *);
+void keeper_state(struct keeper *, enum wire_state);
+void serve_request(struct keeper *);
+/* Lets go of everything; the victim is left as `mode` says. */
+void end_let_go(struct keeper *, enum wire_end mode);
+/* The client is gone: what A10, G1 and H5 ask for. */
+void end_client_gone(struct keeper *);
+/* Successor of a dead keeper: takes its traps out and lets go (H4). */
+int end_repair(struct keeper *);
+/* start.c: WIRE_START; fills in the reply's value. */
+int start_victim(struct keeper *, const struct wire_request *, uint64_t *value);
+
+#endif

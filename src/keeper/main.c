@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The keeper's loop: stops of the victim first, a few at a time, then events to tell,
+ * requests to serve, and the client's life to watch.
+ *
+ * Between two hits that follow each other closely the loop gives its CPU away by
+ * sched_yield() instead of sleeping: on one CPU the victim then runs up to its next hit,
+ * and neither a poll nor a wake-up is paid for (docs/DECISIONS.md).
+ */
+#include "keeper.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define STOPS_A_ROUND 16
+#define YIELDS 2
+/* Cold hits between two looks at which CPU the victim runs on. */
+#define COLD_HITS 32
+
+static struct keeper keeper;
+
+/* The next stop; when the last one was a hit the next is waited for a little. */
+static int next_stop(struct keeper *k, struct wait_event *ev)
+{
+	if (wait_any(ev) > 0)
+		return 1;
+	for (int i = 0; k->hot && i < YIELDS; i++) {
+		sched_yield();
+		if (wait_any(ev) > 0)
+			return 1;
+	}
+	k->hot = 0;
+	return 0;
+}
+
+/* Moves to the CPU that the victim's thread runs on: a wake-up there is cheapest. */
+static void follow_cpu(struct task *t)
+{
+	static cpu_set_t allowed;
+	static int known;
+	cpu_set_t one;
+	uint64_t cpu;
+
+	if (!known)
+		known = !sched_getaffinity(0, sizeof allowed, &allowed);
+	if (!known || CPU_COUNT(&allowed) < 2 || task_stat(t, 39, &cpu) ||
+		cpu >= CPU_SETSIZE || !CPU_ISSET(cpu, &allowed))
+		return;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	sched_setaffinity(0, sizeof one, &one);
+}
+
+static void note_cold_hit(struct keeper *k, pid_t tid)
+{
+	static unsigned cold;
+	struct task *t = task_get(k, tid);
+
+	if (t && k->hot && ++cold % COLD_HITS == 1)
+		follow_cpu(t);
+}
+
+/* A stop of all was wanted: for an event breakpoint, or to step a thread. */
+static void stop_as_wanted(struct keeper *k)
+{
+	if (k->state == WIRE_ST_GONE) {
+		k->held = 0;
+		return;
+	}
+	if (stops_hold(k)) {
+		events_error(k);
+		k->hits.n = 0;
+		return;
+	}
+	if (k->state == WIRE_ST_GONE)
+		return;
+	if (k->hits.n)
+		keeper_state(k, WIRE_ST_EVENT);
+	else
+		stops_release(k);
+}
+
+static void handle_stops(struct keeper *k, int after_sleep)
+{
+	struct wait_event ev;
+
+	for (int i = 0; i < STOPS_A_ROUND && next_stop(k, &ev); i++) {
+		stops_dispatch(k, &ev);
+		if (after_sleep && i == 0)
+			note_cold_hit(k, ev.tid);
+		if (k->held == 2)
+			stop_as_wanted(k);
+	}
+}
+
+/* The victim is at its end, but a process that shares its memory may not be. */
+static void free_sharers(struct keeper *k)
+{
+	if (k->state == WIRE_ST_GONE && k->tasks.n)
+		end_let_go(k, WIRE_END_RUN);
+}
+
+static void look_around(struct keeper *k, int timeout)
+{
+	struct pollfd p[] = {
+		{.fd = WIRE_FD_REQUESTS, .events = POLLIN},
+		{.fd = WIRE_FD_EVENTS, .events = POLLIN},
+		{.fd = WIRE_FD_CLIENT, .events = POLLIN},
+		{.fd = k->signal_fd, .events = POLLIN},
+	};
+
+	if (poll(p, sizeof p / sizeof p[0], timeout) <= 0)
+		return;
+	if (p[3].revents)
+		wait_drain_signal();
+	if (p[1].revents & POLLIN)
+		events_ack(k);
+	if (p[0].revents & POLLIN)
+		serve_request(k);
+	if (p[2].revents || ((p[0].revents | p[1].revents) & (POLLHUP | POLLERR)))
+		k->client_gone = 1;
+}
+
+static void loop(struct keeper *k)
+{
+	int busy = 0;
+
+	while (!k->finished) {
+		uint64_t hits = k->ledger->hits;
+		handle_stops(k, !busy);
+		free_sharers(k);
+		events_flush(k);
+		if (k->client_gone)
+			end_client_gone(k);
+		else
+			look_around(k, (busy = k->hot && hits != k->ledger->hits) ? 0 : -1);
+	}
+}
+
+static int open_ledger(struct keeper *k)
+{
+	struct stat st;
+
+	if (fstat(WIRE_FD_LEDGER, &st) || (size_t)st.st_size < WIRE_LEDGER_BYTES)
+		return err_set(DTPROC_EPROTO, "no ledger");
+	k->ledger = mmap(NULL, WIRE_LEDGER_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
+		WIRE_FD_LEDGER, 0);
+	if (k->ledger == MAP_FAILED)
+		return err_errno(DTPROC_ENOMEM, errno, "the ledger");
+	k->ledger->magic = WIRE_LEDGER_MAGIC;
+	k->ledger->version = WIRE_VERSION;
+	return 0;
+}
+
+/* Nobody but the client ends a keeper: signals that would are not for it. */
+static void ignore_signals(void)
+{
+	static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGTSTP,
+		SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2, SIGALRM};
+
+	for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++)
+		signal(ignored[i], SIG_IGN);
+}
+
+int main(int argc, char **argv)
+{
+	struct keeper *k = &keeper;
+
+	(void)argv;
+	if (argc != 1 || open_ledger(k)) {
+		fprintf(stderr, "dtproc-keeper: started by libdtproc alone\n");
+		return 2;
+	}
+	ignore_signals();
+	k->signal_fd = wait_init();
+	k->mem = k->doorbell = -1;
+	if (k->signal_fd < 0)
+		return 1;
+	loop(k);
+	return 0;
+}

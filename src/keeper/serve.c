@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Requests: one function each, in the order of enum wire_op. */
+#include "keeper.h"
+#include "ptrace.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define BULK_MAX (256u << 20)
+#define PROGRAMS_MAX 4096u
+
+struct call {
+	const struct wire_request *req;
+	struct wire_reply *rep;
+	int fds[2];
+	int nfds;
+	int send_fd; /* goes with the reply; borrowed; -1: none */
+};
+
+/* ---------------------------------------------------------------------- bulk */
+
+static int bulk_get(void *buf, size_t len)
+{
+	if (pread(WIRE_FD_BULK, buf, len, 0) == (ssize_t)len)
+		return 0;
+	return err_set(DTPROC_EPROTO, "the bulk file is shorter than the request says");
+}
+
+static int bulk_put(const void *buf, size_t len)
+{
+	if (pwrite(WIRE_FD_BULK, buf, len, 0) == (ssize_t)len)
+		return 0;
+	return err_errno(DTPROC_ESYS, errno, "cannot write to the bulk file");
+}
+
+/* The request's `count` elements of `size` bytes; the caller frees. */
+static int bulk_take(const struct wire_request *req, size_t size, void *out)
+{
+	size_t len = req->count * size;
+	void *buf;
+
+	if (req->count > BULK_MAX / size)
+		return err_set(DTPROC_ELIMIT, "the request has too much in bulk");
+	buf = malloc(len + 1);
+	if (!buf)
+		return err_nomem("a request");
+	if (bulk_get(buf, len)) {
+		free(buf);
+		return DTPROC_EPROTO;
+	}
+	*(void **)out = buf;
+	return 0;
+}
+
+/* --------------------------------------------------------- a moment's stillness */
+
+/* Stops a victim that runs; *was: to be given to still_end(). */
+static int still_begin(struct keeper *k, int *was)
+{
+	*was = k->held == 1;
+	return *was ? 0 : stops_hold(k);
+}
+
+static void still_end(struct keeper *k, int was)
+{
+	if (!was)
+		stops_release(k);
+	else if (k->state == WIRE_ST_EVENT)
+		sites_plant(k);
+}
+
+/* ------------------------------------------------------------------ requests */
+
+static int op_start(struct keeper *k, struct call *c)
+{
+	int code = start_victim(k, c->req, &c->rep->value);
+
+	c->send_fd = code ? -1 : k->mem;
+	return code;
+}
+
+static int op_continue(struct keeper *k, struct call *c)
+{
+	c->rep->value = 1;
+	sites_prepare(k);
+	if (k->hits.n) { /* reached while it was being stopped */
+		keeper_state(k, WIRE_ST_EVENT);
+		return 0;
+	}
+	keeper_state(k, k->stopped_by ? WIRE_ST_STOPPED : WIRE_ST_RUN);
+	stops_release(k);
+	return 0;
+}
+
+static int op_stop(struct keeper *k, struct call *c)
+{
+	int code = stops_hold(k);
+
+	if (code || k->state == WIRE_ST_GONE)
+		return code;
+	sites_lift(k);
+	keeper_state(k, WIRE_ST_IDLE);
+	c->rep->value = 1;
+	return 0;
+}
+
+static void drop_programs(struct keeper *k)
+{
+	for (size_t i = 0; i < k->programs.n; i++)
+		bpf_program_free(k->programs.at[i]);
+	k->programs.n = 0;
+}
+
+static int load_program(struct keeper *k, const void *code, size_t bytes)
+{
+	struct bpf_program *p = NULL;
+	int failed = bpf_program_load(code, bytes, &p);
+
+	return failed ? failed : vec_push(&k->programs, p);
+}
+
+static int op_programs(struct keeper *k, struct call *c)
+{
+	CLEAN_FREE unsigned char *buf = NULL;
+	int code = bulk_take(c->req, 1, &buf);
+	size_t at = 0;
+
+	if (code)
+		return code;
+	drop_programs(k);
+	while (!code && at < c->req->count) {
+		struct wire_program head;
+		if (c->req->count - at < sizeof head || k->programs.n >= PROGRAMS_MAX)
+			return err_set(DTPROC_EPROTO, "bad list of programs");
+		memcpy(&head, buf + at, sizeof head);
+		at += sizeof head;
+		if (head.bytes > c->req->count - at)
+			return err_set(DTPROC_EPROTO, "bad length of a program");
+		code = load_program(k, buf + at, head.bytes);
+		at += head.bytes;
+	}
+	return code;
+}
+
+static int op_segment(struct keeper *k, struct call *c)
+{
+	struct stat st;
+
+	if (c->nfds != 2)
+		return err_set(DTPROC_EPROTO, "a segment comes with two descriptors");
+	if (fstat(c->fds[0], &st) || st.st_size <= 0 ||
+		!(fcntl(c->fds[0], F_GET_SEALS) & F_SEAL_SHRINK))
+		return err_set(DTPROC_EPROTO, "the segment could shrink");
+	void *mem = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED,
+		c->fds[0], 0);
+	if (mem == MAP_FAILED)
+		return err_errno(DTPROC_ENOMEM, errno, "mapping the segment");
+	if (k->segment)
+		munmap(k->segment, k->segment_size);
+	k->segment = mem;
+	k->segment_size = (size_t)st.st_size;
+	k->view_ok = !rt_segment_attach(mem, k->segment_size, 0, &k->view);
+	if (k->doorbell >= 0)
+		close(k->doorbell);
+	k->doorbell = c->fds[1];
+	c->fds[1] = -1;
+	return k->view_ok ? 0 : err_set(DTPROC_EPROTO, "the segment is not valid");
+}
+
+/* Tells how each site fared; those refused have no user any more. */
+static uint64_t arm_results(struct keeper *k, struct wire_site *w, size_t n)
+{
+	uint64_t armed = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct site *s = w[i].result ? NULL : site_get(k, w[i].addr);
+		if (!s)
+			continue;
+		w[i].reason = s->ready ? WIRE_REFUSED_NOT : s->refused;
+		if (w[i].reason > WIRE_REFUSED_UNMAPPED) {
+			w[i].result = DTPROC_ESITE;
+			s->doomed = 1;
+		} else {
+			armed++;
+		}
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct site *s = w[i].result ? site_get(k, w[i].addr) : NULL;
+		if (s && s->doomed)
+			site_unwant(k, w[i].addr, w[i].user);
+	}
+	return armed;
+}
+
+static int op_arm(struct keeper *k, struct call *c)
+{
+	CLEAN_FREE struct wire_site *w = NULL;
+	int was, code = bulk_take(c->req, sizeof *w, &w);
+
+	if (code || (code = still_begin(k, &was)))
+		return code;
+	for (size_t i = 0; i < c->req->count; i++)
+		site_want(k, &w[i]);
+	sites_prepare(k);
+	c->rep->value = arm_results(k, w, c->req->count);
+	if (!k->trap_handled)
+		signal_learn_trap(k);
+	still_end(k, was);
+	return bulk_put(w, c->req->count * sizeof *w);
+}
+
+static int op_disarm(struct keeper *k, struct call *c)
+{
+	CLEAN_FREE struct wire_site *w = NULL;
+	int was, code = bulk_take(c->req, sizeof *w, &w);
+
+	if (code || (code = still_begin(k, &was)))
+		return code;
+	for (size_t i = 0; i < c->req->count; i++)
+		site_unwant(k, w[i].addr, w[i].user);
+	still_end(k, was);
+	return 0;
+}
+
+static int op_write(struct keeper *k, struct call *c)
+{
+	CLEAN_FREE unsigned char *buf = NULL;
+	int code = bulk_take(c->req, 1, &buf);
+
+	if (code)
+		return code;
+	long n = sites_write(k, c->req->addr, buf, c->req->count);
+	if (n < 0)
+		return err_set(DTPROC_ERANGE, "pid %d: no memory to write at %#lx", k->pid,
+			(unsigned long)c->req->addr);
+	c->rep->value = (uint64_t)n;
+	return 0;
+}
+
+static void list_threads(struct keeper *k, struct wire_thread *out, size_t *n)
+{
+	hash_each(&k->tasks, i)
+	{
+		struct task *t = k->tasks.slots[i].value;
+		struct wire_thread w = {.tid = t->tid};
+		if (t->sharer)
+			continue;
+		w.stopped = t->run == TASK_STOPPED &&
+			!pt_peek_user(t->tid, arch_user_offset(ARCH_PC), &w.pc) &&
+			!pt_peek_user(t->tid, arch_user_offset(ARCH_SP), &w.sp);
+		out[(*n)++] = w;
+	}
+}
+
+static int op_threads(struct keeper *k, struct call *c)
+{
+	int was, code = still_begin(k, &was);
+	size_t n = 0;
+
+	if (code)
+		return code;
+	CLEAN_FREE struct wire_thread *out = calloc(k->tasks.n + 1, sizeof *out);
+	if (out)
+		list_threads(k, out, &n);
+	still_end(k, was);
+	if (!out)
+		return err_nomem("a list of threads");
+	c->rep->count = n;
+	return bulk_put(out, n * sizeof *out);
+}
+
+static int op_regs(struct keeper *k, struct call *c)
+{
+	struct user_regs_struct regs;
+	struct task *t;
+	int was, code = still_begin(k, &was);
+
+	if (code)
+		return code;
+	t = task_get(k, c->req->pid);
+	code = t && t->run == TASK_STOPPED ? pt_get_regs(t->tid, &regs) : -ESRCH;
+	still_end(k, was);
+	if (code)
+		return err_set(DTPROC_ENOPROC, "pid %d has no stopped thread %d", k->pid,
+			c->req->pid);
+	c->rep->count = sizeof regs;
+	return bulk_put(&regs, sizeof regs);
+}
+
+static int op_detach(struct keeper *k, struct call *c)
+{
+	if (c->req->arg > WIRE_END_STOPPED)
+		return err_set(DTPROC_EINVAL, "no such mode of release");
+	end_let_go(k, (enum wire_end)c->req->arg);
+	return 0;
+}
+
+static int op_finish(struct keeper *k, struct call *c)
+{
+	(void)c;
+	end_client_gone(k);
+	return 0;
+}
+
+static int (*const ops[WIRE_OP_COUNT])(struct keeper *, struct call *) = {
+	[WIRE_START] = op_start,
+	[WIRE_CONTINUE] = op_continue,
+	[WIRE_STOP] = op_stop,
+	[WIRE_PROGRAMS] = op_programs,
+	[WIRE_SEGMENT] = op_segment,
+	[WIRE_ARM] = op_arm,
+	[WIRE_DISARM] = op_disarm,
+	[WIRE_WRITE] = op_write,
+	[WIRE_THREADS] = op_threads,
+	[WIRE_REGS] = op_regs,
+	[WIRE_DETACH] = op_detach,
+	[WIRE_FINISH] = op_finish,
+};
+
+/* --------------------------------------------------------------------- dispatch */
+
+static int how_it_ended(struct keeper *k)
+{
+	switch (k->ev.end_kind) {
+	case WIRE_EV_EXITED:
+		return err_set(DTPROC_EEXITED, "%s", k->ev.end_text);
+	case WIRE_EV_KILLED:
+		return err_set(DTPROC_EKILLED, "%s", k->ev.end_text);
+	default:
+		return err_set(DTPROC_ELOST, "%s",
+			k->ev.end_text[0] ? k->ev.end_text : "the victim was let go");
+	}
+}
+
+static int serve(struct keeper *k, struct call *c)
+{
+	enum wire_op op = (enum wire_op)c->req->op;
+
+	switch (wire_request_rule(k->state, op)) {
+	case WIRE_DO:
+		return ops[op](k, c);
+	case WIRE_NOP:
+		return 0;
+	case WIRE_ENDED:
+		return how_it_ended(k);
+	default:
+		return err_set(DTPROC_ESTATE, "pid %d: no '%s' in state '%s'", k->pid,
+			wire_op_name(op), wire_state_name(k->state));
+	}
+}
+
+static void close_call(struct call *c)
+{
+	for (int i = 0; i < c->nfds; i++)
+		if (c->fds[i] >= 0)
+			close(c->fds[i]);
+}
+
+void serve_request(struct keeper *k)
+{
+	struct wire_request req;
+	struct wire_reply rep = {.magic = WIRE_MAGIC, .version = WIRE_VERSION};
+	struct call c = {.req = &req, .rep = &rep, .nfds = 2, .send_fd = -1};
+	long n = wire_recv(WIRE_FD_REQUESTS, &req, sizeof req, c.fds, &c.nfds, MSG_DONTWAIT);
+
+	if (n == DTPROC_ETIMEOUT)
+		return;
+	if (n <= 0 || wire_check_request(&req, (size_t)n, k->request_seq)) {
+		log_line("keeper", 1, "request: %s", n ? err_text() : "hang-up");
+		k->client_gone = 1;
+		return;
+	}
+	k->request_seq = req.seq;
+	log_line("keeper", 2, "pid %d: %s", k->pid, wire_op_name(req.op));
+	rep.op = req.op;
+	rep.seq = req.seq;
+	rep.code = serve(k, &c);
+	if (rep.code < 0)
+		strncpy(rep.text, err_text(), sizeof rep.text - 1);
+	rep.state = k->state;
+	rep.generation = k->generation;
+	if (wire_send(WIRE_FD_REQUESTS, &rep, sizeof rep, &c.send_fd, c.send_fd >= 0,
+		    MSG_DONTWAIT))
+		k->client_gone = 1;
+	close_call(&c);
+}

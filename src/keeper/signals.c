@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Signals that are not ours: each reaches the victim unchanged and once (D3), with a PC
+ * of its own text (D6), and no system call is cut short by us (D4).
+ */
+#include "keeper.h"
+#include "ptrace.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+/* A mask of /proc/PID/status ("SigIgn:"); 0 when it cannot be read. */
+static uint64_t status_mask(pid_t pid, const char *field)
+{
+	char path[64], line[256];
+	unsigned long value = 0;
+	size_t len = strlen(field);
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/%d/status", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	while (fgets(line, sizeof line, f))
+		if (!strncmp(line, field, len) && sscanf(line + len, "%lx", &value) == 1)
+			break;
+	fclose(f);
+	return value;
+}
+
+static uint64_t bit(int sig)
+{
+	return 1ULL << (sig - 1);
+}
+
+/*
+ * Would the kernel have discarded this signal without waking anybody, had the victim
+ * not been traced?  (A traced process is woken by ignored signals too.)
+ */
+static int is_ignored(pid_t pid, int sig)
+{
+	const uint64_t by_default =
+		bit(SIGCHLD) | bit(SIGURG) | bit(SIGWINCH) | bit(SIGCONT);
+
+	if (status_mask(pid, "SigIgn:") & bit(sig))
+		return 1;
+	return (by_default & bit(sig)) && !(status_mask(pid, "SigCgt:") & bit(sig));
+}
+
+/* ------------------------------------------------------------ system calls (D4) */
+
+void signal_mend_call(struct keeper *k, struct task *t)
+{
+	struct user_regs_struct regs;
+
+	if (t->rewound_pc || pt_get_regs(t->tid, &regs))
+		return;
+	uint64_t nr = arch_get(&regs, ARCH_SYSCALL);
+	if (!arch_rewind_call(&regs))
+		return;
+	if (pt_set_regs(t->tid, &regs))
+		return;
+	t->rewound_nr = nr;
+	t->rewound_pc = arch_get(&regs, ARCH_PC);
+	log_line("signals", 2, "pid %d: call %ld of %d is made again", k->pid, (long)nr, t->tid);
+}
+
+/* A signal is about to be delivered: a call cut short by it, not by us, says so. */
+static void settle_call(struct keeper *k, struct task *t, int sig)
+{
+	struct user_regs_struct regs;
+
+	if (is_ignored(t->tgid, sig)) {
+		signal_mend_call(k, t);
+		return;
+	}
+	if (!t->rewound_pc || pt_get_regs(t->tid, &regs))
+		return;
+	if (arch_get(&regs, ARCH_PC) == t->rewound_pc) {
+		arch_unrewind_call(&regs, t->rewound_nr);
+		pt_set_regs(t->tid, &regs);
+	}
+	t->rewound_pc = 0;
+}
+
+static int in_call(struct task *t)
+{
+	uint64_t nr;
+
+	return t->rewound_pc ||
+		(!pt_peek_user(t->tid, arch_user_offset(ARCH_SYSCALL), &nr) &&
+			(int64_t)nr >= 0);
+}
+
+/* ------------------------------------------------------------------- slots (D6) */
+
+static int is_fault(const siginfo_t *si)
+{
+	const uint64_t faults = bit(SIGSEGV) | bit(SIGBUS) | bit(SIGILL) | bit(SIGFPE) |
+		bit(SIGTRAP) | bit(SIGSYS);
+
+	return si->si_code > 0 && (faults & bit(si->si_signo));
+}
+
+/*
+ * The signal found the thread before the displaced instruction, whose hit is counted.
+ * An asynchronous one waits for that one instruction; a fault of the instruction itself
+ * is told at the site, and the hit that follows when its handler tries again is not
+ * counted; the same for a system call, which might sleep.
+ */
+static void leave_slot(struct keeper *k, struct task *t, struct site *s, int sig)
+{
+	siginfo_t si;
+	uint64_t sp = 0;
+	dtproc_addr at;
+	pid_t tid = t->tid;
+
+	if (pt_get_siginfo(tid, &si))
+		return;
+	if (!is_fault(&si) && !s->syscall) {
+		if (stops_step(k, t) || t->sig)
+			return; /* gone, or the instruction has faulted: that comes first */
+		uint64_t pc;
+		if (!pt_peek_user(tid, arch_user_offset(ARCH_PC), &pc) &&
+			site_of_slot(k, pc, &at) && pc != s->slot)
+			pt_poke_user(tid, arch_user_offset(ARCH_PC), at);
+		pt_set_siginfo(tid, &si);
+		t->sig = sig;
+		return;
+	}
+	pt_peek_user(tid, arch_user_offset(ARCH_SP), &sp);
+	pt_poke_user(tid, arch_user_offset(ARCH_PC), s->addr);
+	t->repeat_pc = s->addr;
+	t->repeat_sp = sp;
+	t->sig = sig;
+}
+
+void signal_dispatch(struct keeper *k, struct task *t, int sig)
+{
+	uint64_t pc;
+	dtproc_addr at;
+	pid_t tid = t->tid;
+
+	if (pt_peek_user(tid, arch_user_offset(ARCH_PC), &pc))
+		return;
+	struct site *s = site_of_slot(k, pc, &at);
+	if (s && pc == s->slot) {
+		leave_slot(k, t, s, sig);
+		return;
+	}
+	if (s)
+		stops_normalize(k, t);
+	t->sig = sig;
+	if (in_call(t))
+		settle_call(k, t, sig);
+}
+
+/* ------------------------------------------------- what a trap does to SIGTRAP (D7) */
+
+/*
+ * A trap hit while SIGTRAP is blocked or ignored makes the kernel unblock it and reset
+ * its disposition (force_sig_info_to_task), traced or not.  The mask is put back when
+ * it is known to have blocked SIGTRAP: from a stop before, or because everything else
+ * is blocked (sigfillset).  A disposition is read before the first trap is planted and
+ * put back by a call in the victim.
+ */
+void signal_learn_trap(struct keeper *k)
+{
+	uint64_t set = status_mask(k->pid, "SigCgt:") | status_mask(k->pid, "SigIgn:");
+
+	k->trap_handled = 0;
+	if (!(set & bit(SIGTRAP)) || k->no_inject)
+		return;
+	if (!k->scratch) {
+		const uint64_t map[6] = {0, 4096, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, (uint64_t)-1, 0};
+		long got = inject_call(k, SYS_mmap, map);
+		if (got < 0 && got > -4096)
+			return;
+		k->scratch = (dtproc_addr)got;
+	}
+	const uint64_t ask[6] = {SIGTRAP, 0, k->scratch, 8, 0, 0};
+	if (inject_call(k, SYS_rt_sigaction, ask) == 0 &&
+		sites_read(k, k->scratch, k->trap_action, sizeof k->trap_action) ==
+			(long)sizeof k->trap_action)
+		k->trap_handled = 1;
+}
+
+static void restore_action(struct keeper *k, struct task *t)
+{
+	const uint64_t args[6] = {SIGTRAP, k->scratch, 0, 8, 0, 0};
+	uint64_t set = status_mask(k->pid, "SigCgt:") | status_mask(k->pid, "SigIgn:");
+
+	if (set & bit(SIGTRAP))
+		return;
+	if (sites_write(k, k->scratch, k->trap_action, sizeof k->trap_action) > 0)
+		inject_call_by(k, t, SYS_rt_sigaction, args);
+}
+
+void signal_mend_trap(struct keeper *k, struct task *t)
+{
+	const uint64_t never = bit(SIGKILL) | bit(SIGSTOP) | bit(32) | bit(33);
+	int known = t->mask_known && (t->mask & bit(SIGTRAP));
+	uint64_t mask;
+	pid_t tid = t->tid;
+
+	if (!known && !k->trap_handled)
+		return;
+	if (pt_get_mask(tid, &mask))
+		return;
+	if ((known && mask == (t->mask & ~bit(SIGTRAP))) ||
+		(mask | bit(SIGTRAP) | never) == ~0ULL) {
+		pt_set_mask(tid, mask | bit(SIGTRAP));
+		t->mask = mask | bit(SIGTRAP);
+		t->mask_known = 1;
+	}
+	if (k->trap_handled)
+		restore_action(k, t);
+}

@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Sites: addresses with a trap, and who uses them.
+ *
+ * A site goes through: wanted (it has users) -> ready (decoded, slot taken) -> planted.
+ * One whose memory is not mapped stays wanted and is tried again at each preparation
+ * (D1).  The ledger learns of a trap before the text does and forgets it after.
+ */
+#include "keeper.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct site *site_get(struct keeper *k, dtproc_addr addr)
+{
+	return hash_get(&k->sites, addr);
+}
+
+/* ------------------------------------------------------------ victim memory */
+
+/* Undoes in buf what our traps have put over [addr, addr + len). */
+static void overlay(struct keeper *k, dtproc_addr addr, uint8_t *buf, size_t len)
+{
+	if (len < k->sites.n) {
+		for (size_t i = 0; i < len; i++) {
+			struct site *s = site_get(k, addr + i);
+			if (s && s->planted)
+				buf[i] = s->orig[0];
+		}
+		return;
+	}
+	hash_each(&k->sites, i)
+	{
+		struct site *s = k->sites.slots[i].value;
+		if (s->planted && s->addr - addr < len)
+			buf[s->addr - addr] = s->orig[0];
+	}
+}
+
+long sites_read(struct keeper *k, dtproc_addr addr, void *buf, size_t len)
+{
+	ssize_t n = pread(k->mem, buf, len, (off_t)addr);
+
+	if (n <= 0)
+		return -1;
+	overlay(k, addr, buf, (size_t)n);
+	return n;
+}
+
+long sites_write(struct keeper *k, dtproc_addr addr, const void *buf, size_t len)
+{
+	uint8_t copy[4096];
+	size_t done = 0;
+
+	while (done < len) {
+		size_t part = len - done < sizeof copy ? len - done : sizeof copy;
+		memcpy(copy, (const uint8_t *)buf + done, part);
+		for (size_t i = 0; i < part; i++) {
+			struct site *s = site_get(k, addr + done + i);
+			if (s && s->planted) {
+				s->orig[0] = copy[i];
+				k->ledger->trap[s->trap - 1].orig = copy[i];
+				copy[i] = ARCH_TRAP;
+			}
+		}
+		ssize_t n = pwrite(k->mem, copy, part, (off_t)(addr + done));
+		if (n <= 0)
+			return done ? (long)done : -1;
+		done += (size_t)n;
+	}
+	return (long)done;
+}
+
+/* ------------------------------------------------------------------- ledger */
+
+static int ledger_take(struct keeper *k, uint32_t *out)
+{
+	if (k->vacant_traps.n)
+		*out = k->vacant_traps.at[--k->vacant_traps.n];
+	else if (k->ledger->traps < WIRE_LEDGER_TRAPS)
+		*out = k->ledger->traps++;
+	else
+		return err_set(DTPROC_ELIMIT, "more than %u breakpoints in pid %d",
+			WIRE_LEDGER_TRAPS, k->pid);
+	return 0;
+}
+
+static int ledger_enter(struct keeper *k, struct site *s)
+{
+	uint32_t at = 0;
+
+	if (!s->trap) {
+		if (ledger_take(k, &at))
+			return DTPROC_ELIMIT;
+		s->trap = at + 1;
+	}
+	struct wire_trap *t = &k->ledger->trap[s->trap - 1];
+	t->slot = s->slot;
+	t->len = s->len;
+	t->orig = s->orig[0];
+	__atomic_store_n(&t->addr, s->addr, __ATOMIC_RELEASE);
+	return 0;
+}
+
+static void ledger_leave(struct keeper *k, struct site *s)
+{
+	if (!s->trap)
+		return;
+	__atomic_store_n(&k->ledger->trap[s->trap - 1].addr, 0, __ATOMIC_RELEASE);
+	if (!vec_push(&k->vacant_traps, s->trap - 1))
+		s->trap = 0;
+	s->trap = 0;
+}
+
+/* --------------------------------------------------------- planting, lifting */
+
+int site_plant(struct keeper *k, struct site *s)
+{
+	static const uint8_t trap = ARCH_TRAP;
+
+	if (s->planted || !s->ready)
+		return 0;
+	if (ledger_enter(k, s))
+		return DTPROC_ELIMIT;
+	if (pwrite(k->mem, &trap, 1, (off_t)s->addr) != 1) {
+		ledger_leave(k, s);
+		s->ready = 0; /* unmapped meanwhile: tried again later */
+		return DTPROC_ERANGE;
+	}
+	s->planted = 1;
+	return 0;
+}
+
+int site_lift(struct keeper *k, struct site *s)
+{
+	uint8_t now;
+
+	if (!s->planted)
+		return 0;
+	s->planted = 0;
+	/* Only our own trap is taken back: the program may have written over it. */
+	if (pread(k->mem, &now, 1, (off_t)s->addr) == 1 && now == ARCH_TRAP &&
+		pwrite(k->mem, s->orig, 1, (off_t)s->addr) != 1) {
+		s->planted = 1;
+		return err_errno(DTPROC_ESYS, errno, "pid %d: text at %#lx cannot be restored",
+			k->pid, (unsigned long)s->addr);
+	}
+	ledger_leave(k, s);
+	return 0;
+}
+
+void sites_lift(struct keeper *k)
+{
+	hash_each(&k->sites, i)
+		site_lift(k, k->sites.slots[i].value);
+}
+
+void sites_plant(struct keeper *k)
+{
+	hash_each(&k->sites, i)
+		site_plant(k, k->sites.slots[i].value);
+}
+
+int sites_clean_copy(struct keeper *k, int mem)
+{
+	int failed = 0;
+
+	hash_each(&k->sites, i)
+	{
+		struct site *s = k->sites.slots[i].value;
+		uint8_t now;
+		if (!s->ready || pread(mem, &now, 1, (off_t)s->addr) != 1)
+			continue;
+		if (now == ARCH_TRAP && s->orig[0] != ARCH_TRAP)
+			failed |= pwrite(mem, s->orig, 1, (off_t)s->addr) != 1;
+	}
+	return failed ? -1 : 0;
+}
+
+/* --------------------------------------------------------------- preparation */
+
+/* Mappings of the victim, to judge an address by; read once for a batch. */
+struct mapping {
+	dtproc_addr from, to;
+	char perms[4];
+};
+
+typedef VEC(struct mapping) mappings;
+
+static int read_mappings(struct keeper *k, mappings *out)
+{
+	char path[64], line[512];
+	struct mapping m;
+	unsigned long from, to;
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/%d/maps", k->pid);
+	f = fopen(path, "re");
+	if (!f)
+		return -1;
+	while (fgets(line, sizeof line, f)) {
+		if (sscanf(line, "%lx-%lx %4c", &from, &to, m.perms) == 3) {
+			m.from = from;
+			m.to = to;
+			if (vec_push(out, m))
+				break;
+		}
+		while (!strchr(line, '\n') && fgets(line, sizeof line, f))
+			;
+	}
+	fclose(f);
+	return 0;
+}
+
+static const struct mapping *mapping_of(const mappings *maps, dtproc_addr addr)
+{
+	size_t lo = 0, hi = maps->n;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+		if (addr < maps->at[mid].from)
+			hi = mid;
+		else if (addr >= maps->at[mid].to)
+			lo = mid + 1;
+		else
+			return &maps->at[mid];
+	}
+	return NULL;
+}
+
+static uint32_t judge_mapping(const mappings *maps, dtproc_addr addr)
+{
+	const struct mapping *m = mapping_of(maps, addr);
+
+	if (!m)
+		return WIRE_REFUSED_UNMAPPED;
+	if (m->perms[2] != 'x')
+		return WIRE_REFUSED_NOEXEC;
+	if (m->perms[3] == 's' && m->perms[1] == 'w')
+		return WIRE_REFUSED_SHARED;
+	return WIRE_REFUSED_NOT;
+}
+
+/* Does a trap of ours lie inside the instruction at s, or s inside another's? */
+static int overlaps(struct keeper *k, const struct site *s)
+{
+	for (unsigned d = 1; d < ARCH_INSN_MAX; d++) {
+		struct site *after = site_get(k, s->addr + d);
+		struct site *before = site_get(k, s->addr - d);
+		if (d < s->len && after && after->ready)
+			return 1;
+		if (before && before->ready && d < before->len)
+			return 1;
+	}
+	return 0;
+}
+
+static uint32_t refusal_of(enum arch_way way)
+{
+	return way == ARCH_REFUSE_TRAP ? WIRE_REFUSED_OWN_TRAP : WIRE_REFUSED_DECODE;
+}
+
+/* Puts the moved instruction into a slot; 0, or why not. */
+static uint32_t fill_slot(struct keeper *k, struct site *s, size_t n, size_t more)
+{
+	struct arch_moved m = {0};
+
+	s->slot = slot_take(k, s->addr, more);
+	if (s->slot) {
+		arch_move(s->orig, n, s->addr, s->slot, &m);
+		if (m.way == ARCH_SLOT &&
+			pwrite(k->mem, m.code, m.size, (off_t)s->slot) == (ssize_t)m.size &&
+			!hash_put(&k->slots, s->slot, s))
+			return WIRE_REFUSED_NOT;
+		slot_give(k, s->slot);
+		s->slot = 0;
+	}
+	if (s->syscall) /* a step over it may sleep for ever */
+		return WIRE_REFUSED_NOSLOT;
+	s->way = ARCH_STEP;
+	return WIRE_REFUSED_NOT;
+}
+
+/* Decodes the instruction and gets its slot; 0, or why not. */
+static uint32_t prepare(struct keeper *k, struct site *s, const mappings *maps, size_t more)
+{
+	struct arch_moved m = {0};
+	uint32_t why = judge_mapping(maps, s->addr);
+
+	if (why)
+		return why;
+	long n = sites_read(k, s->addr, s->orig, sizeof s->orig);
+	if (n <= 0)
+		return WIRE_REFUSED_UNMAPPED;
+	arch_move(s->orig, (size_t)n, s->addr, s->addr, &m);
+	if (m.way == ARCH_REFUSE_TRAP || m.way == ARCH_REFUSE_DECODE)
+		return refusal_of(m.way);
+	s->way = (uint8_t)m.way;
+	s->len = (uint8_t)m.len;
+	s->syscall = (uint8_t)m.syscall;
+	if (overlaps(k, s))
+		return WIRE_REFUSED_OVERLAP;
+	if (m.way == ARCH_SLOT && (why = fill_slot(k, s, (size_t)n, more)))
+		return why;
+	if (hash_put(&k->former, s->addr, (void *)1))
+		return WIRE_REFUSED_NOSLOT;
+	s->ready = 1;
+	return WIRE_REFUSED_NOT;
+}
+
+static size_t count_unready(struct keeper *k)
+{
+	size_t n = 0;
+
+	hash_each(&k->sites, i)
+		n += !((struct site *)k->sites.slots[i].value)->ready;
+	return n;
+}
+
+void sites_prepare(struct keeper *k)
+{
+	size_t more = count_unready(k);
+	mappings maps = {0};
+
+	if (!more || read_mappings(k, &maps))
+		return;
+	hash_each(&k->sites, i)
+	{
+		struct site *s = k->sites.slots[i].value;
+		if (s->ready)
+			continue;
+		s->refused = (uint8_t)prepare(k, s, &maps, more);
+		more--;
+	}
+	vec_free(&maps);
+}
+
+/* -------------------------------------------------------------------- users */
+
+static struct site *site_make(struct keeper *k, dtproc_addr addr)
+{
+	struct site *s = calloc(1, sizeof *s);
+
+	if (!s || hash_put(&k->sites, addr, s)) {
+		free(s);
+		return NULL;
+	}
+	s->addr = addr;
+	return s;
+}
+
+static void site_drop(struct keeper *k, struct site *s)
+{
+	if (site_lift(k, s))
+		return; /* stays known, without users: its hits are passed over */
+	hash_take(&k->sites, s->addr);
+	if (s->slot) {
+		hash_take(&k->slots, s->slot);
+		slot_give(k, s->slot);
+	}
+	vec_free(&s->users);
+	free(s);
+}
+
+void site_want(struct keeper *k, struct wire_site *w)
+{
+	struct site *s = site_get(k, w->addr);
+
+	w->result = 0;
+	w->reason = WIRE_REFUSED_NOT;
+	if (w->kind == WIRE_SITE_PROBE &&
+		(w->program >= k->programs.n || !k->programs.at[w->program])) {
+		w->result = DTPROC_ESITE;
+		w->reason = WIRE_REFUSED_PROGRAM;
+		return;
+	}
+	if (!s && !(s = site_make(k, w->addr))) {
+		w->result = DTPROC_ENOMEM;
+		return;
+	}
+	struct site_user u = {w->user, w->kind, w->program, w->probe};
+	w->result = vec_push(&s->users, u);
+	s->events = (uint8_t)(s->events + (w->kind == WIRE_SITE_EVENT));
+}
+
+static void drop_hits(struct keeper *k, dtproc_addr addr)
+{
+	for (size_t i = k->hits.n; i-- > 0;)
+		if (k->hits.at[i].addr == addr)
+			k->hits.at[i].addr = 0;
+}
+
+void site_unwant(struct keeper *k, dtproc_addr addr, uint32_t user)
+{
+	struct site *s = site_get(k, addr);
+
+	if (!s)
+		return;
+	s->events = 0;
+	for (size_t i = s->users.n; i-- > 0;) {
+		if (s->users.at[i].user == user)
+			vec_drop(&s->users, i);
+		else
+			s->events = (uint8_t)(s->events +
+				(s->users.at[i].kind == WIRE_SITE_EVENT));
+	}
+	if (!s->events)
+		drop_hits(k, addr);
+	if (!s->users.n)
+		site_drop(k, s);
+}
+
+void sites_forget(struct keeper *k)
+{
+	hash_each(&k->sites, i)
+	{
+		struct site *s = k->sites.slots[i].value;
+		s->planted = 0;
+		ledger_leave(k, s);
+		vec_free(&s->users);
+		free(s);
+	}
+	hash_free(&k->sites);
+	hash_free(&k->slots);
+	hash_free(&k->former);
+	for (size_t i = 0; i < k->areas.n; i++)
+		vec_free(&k->areas.at[i].vacant);
+	k->areas.n = 0;
+	k->hits.n = 0;
+}
+
+struct site *site_of_slot(struct keeper *k, dtproc_addr pc, dtproc_addr *at)
+{
+	dtproc_addr base = pc & ~(dtproc_addr)(ARCH_SLOT_MAX - 1);
+	struct site *s = hash_get(&k->slots, base);
+	uint8_t code[ARCH_SLOT_MAX];
+
+	if (!s)
+		return NULL;
+	*at = s->addr;
+	if (pc != base && pread(k->mem, code, sizeof code, (off_t)base) == sizeof code) {
+		dtproc_addr to = arch_slot_pc(code, sizeof code, base, (unsigned)(pc - base));
+		if (to)
+			*at = to;
+	}
+	return s;
+}

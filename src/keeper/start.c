@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* WIRE_START: from nothing to a victim that idles at its first stop point. */
+#include "keeper.h"
+#include "ptrace.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* How long the stub may take to execute its program (a slow file system), in ns. */
+#define EXEC_NS 30000000000u
+
+static int grab(struct keeper *k)
+{
+	int code = seize_all(k);
+
+	if (code)
+		return code;
+	k->mem = open_mem(k, k->pid, "the victim");
+	if (k->mem < 0)
+		return DTPROC_EPERM;
+	inject_probe(k);
+	code = stops_hold(k);
+	if (!code && k->state == WIRE_ST_GONE)
+		code = err_set(k->ev.end_kind == WIRE_EV_KILLED ? DTPROC_EKILLED :
+								  DTPROC_EEXITED,
+			"%s", k->ev.end_text);
+	return code;
+}
+
+/* The stub is gone: what it says of its exec, or how it ended. */
+static int stub_ended(struct keeper *k, int status, uint64_t *value)
+{
+	int eno = 0;
+
+	task_drop(k, k->pid);
+	if (read(WIRE_FD_STUB, &eno, sizeof eno) == sizeof eno && eno > 0) {
+		*value = (uint64_t)eno;
+		return err_errno(DTPROC_ENOEXEC, eno, "cannot execute");
+	}
+	if (WIFSIGNALED(status))
+		return err_set(DTPROC_EKILLED, "pid %d terminated by signal %d before it "
+			"executed its program", k->pid, WTERMSIG(status));
+	return err_set(DTPROC_EEXITED, "pid %d exited with status %d before it executed its "
+		"program", k->pid, WEXITSTATUS(status));
+}
+
+/* Waits until the stub has executed its program. */
+static int await_exec(struct keeper *k, uint64_t *value)
+{
+	uint64_t deadline = now_ns() + EXEC_NS;
+	struct wait_event ev;
+
+	for (;;) {
+		int got = wait_any(&ev);
+		if (got <= 0) {
+			if (got < 0 || now_ns() > deadline)
+				return err_set(DTPROC_ETIMEOUT, "pid %d: its program is "
+					"not loaded after %u s", k->pid,
+					(unsigned)(EXEC_NS / 1000000000u));
+			wait_sleep(deadline);
+			continue;
+		}
+		if (ev.tid == k->pid && !WIFSTOPPED(ev.status))
+			return stub_ended(k, ev.status, value);
+		int executed = ev.tid == k->pid && ev.status >> 16 == PTRACE_EVENT_EXEC;
+		k->held = (uint8_t)executed;
+		stops_dispatch(k, &ev);
+		if (executed)
+			return 0;
+	}
+}
+
+static int create(struct keeper *k, uint64_t *value)
+{
+	int code = pt_seize(k->pid, pt_options | pt_options_created);
+
+	if (code)
+		return err_errno(DTPROC_ESYS, -code, "pid %d cannot be seized", k->pid);
+	if (!task_add(k, k->pid, k->pid))
+		return DTPROC_ENOMEM;
+	if (write(WIRE_FD_STUB, "g", 1) != 1)
+		return err_errno(DTPROC_EEXITED, errno, "pid %d ended early", k->pid);
+	code = await_exec(k, value);
+	if (!code && k->state == WIRE_ST_GONE)
+		code = err_set(DTPROC_EUNOBSERVABLE, "%s", k->ev.end_text);
+	return code;
+}
+
+int start_victim(struct keeper *k, const struct wire_request *r, uint64_t *value)
+{
+	int code;
+
+	k->pid = r->pid;
+	k->ledger->pid = r->pid;
+	k->deadline_ms = r->arg && r->arg < 600000 ? (int)r->arg : 2000;
+	k->created = (r->flags & WIRE_CREATE) != 0;
+	*value = (uint64_t)r->pid;
+	if (r->flags & WIRE_REPAIR)
+		return end_repair(k);
+	k->ledger->traps = 0;
+	code = k->created ? create(k, value) : grab(k);
+	k->ev.want_end = k->ev.want_exec = k->ev.want_job = 0;
+	close(WIRE_FD_STUB);
+	if (!code) {
+		keeper_state(k, WIRE_ST_IDLE);
+		k->ev.want_job = k->stopped_by != 0;
+		return 0;
+	}
+	if (k->created)
+		kill(k->pid, SIGKILL); /* a child of ours: the PID is still its own */
+	keeper_state(k, WIRE_ST_GONE);
+	return code;
+}

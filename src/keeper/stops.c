@@ -1,0 +1,479 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Stops of tasks: dealing with each, stopping all, letting all go.
+ *
+ * A task that is being stopped may report something else first: a hit, a signal, a fork.
+ * That is dealt with as always and the task is left where it is; the interrupt shows
+ * itself as one more stop later, which is harmless.  A trap can also have been hit
+ * *behind* the stop that is reported first; then the task is resumed until it tells
+ * (docs/LINUX-FACTS.md, "Letting go without killing"): it runs no instruction on the way.
+ *
+ * Tasks that wait in the kernel for their vfork child, and a leader that has ended while
+ * other threads live, never report; they cannot execute anything either and count as
+ * stopped.
+ */
+#include "keeper.h"
+#include "ptrace.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+/* How long a silent task is waited for before /proc is asked why, in ns. */
+#define SILENT_NS 5000000u
+
+void keeper_state(struct keeper *k, enum wire_state state)
+{
+	if (k->state != state)
+		log_line("keeper", 1, "pid %d: %s -> %s", k->pid, wire_state_name(k->state),
+			wire_state_name(state));
+	k->state = state;
+	k->ledger->state = state;
+}
+
+/* ------------------------------------------------------------ resuming one */
+
+/* Sends a task past the trap that it has hit.  0; 1: it must be stepped. */
+static int go_past(struct keeper *k, struct task *t)
+{
+	struct site *s = site_get(k, t->skip);
+	uint64_t pc;
+
+	if (!s || !s->planted || pt_peek_user(t->tid, arch_user_offset(ARCH_PC), &pc) ||
+		pc != t->skip) {
+		t->skip = 0;
+		return 0;
+	}
+	if (s->way != ARCH_SLOT || !s->slot)
+		return 1;
+	pt_poke_user(t->tid, arch_user_offset(ARCH_PC), s->slot);
+	t->skip = 0;
+	return 0;
+}
+
+void task_resume(struct keeper *k, struct task *t)
+{
+	int sig = t->sig;
+
+	if (t->run != TASK_STOPPED)
+		return;
+	if (t->skip && go_past(k, t)) {
+		k->held = 2; /* wanted: a stop of all, so that it can be stepped */
+		return;
+	}
+	t->sig = 0;
+	t->at_event = 0;
+	if (t->listen) {
+		t->run = TASK_LISTENS;
+		pt_listen(t->tid);
+		return;
+	}
+	t->run = TASK_RUNS;
+	t->rewound_pc = 0;
+	pt_cont(t->tid, sig);
+}
+
+/* ------------------------------------------------------- dealing with one stop */
+
+/* Somebody else stopped the victim, or let it go on. */
+static void job_change(struct keeper *k, int sig)
+{
+	if (k->stopped_by == sig)
+		return;
+	k->stopped_by = (uint8_t)sig;
+	k->ev.want_job = 1;
+	if (sig && k->state == WIRE_ST_RUN)
+		keeper_state(k, WIRE_ST_STOPPED);
+	else if (!sig && k->state == WIRE_ST_STOPPED)
+		keeper_state(k, WIRE_ST_RUN);
+}
+
+void stops_group(struct keeper *k, struct task *t, int sig)
+{
+	int was_listening = t->listen;
+
+	t->listen = sig != SIGTRAP;
+	if (!t->sharer && t->listen)
+		job_change(k, sig);
+	else if (!t->sharer && was_listening)
+		job_change(k, 0);
+}
+
+static void on_event_stop(struct keeper *k, struct task *t, int sig)
+{
+	t->sig = 0;
+	t->at_event = 1;
+	stops_group(k, t, sig);
+	if (!pt_get_mask(t->tid, &t->mask))
+		t->mask_known = 1;
+	signal_mend_call(k, t);
+	if (k->held && pt_trap_pending(t->tid)) {
+		t->run = TASK_RUNS;
+		t->at_event = 0;
+		pt_cont(t->tid, 0);
+	}
+}
+
+static int is_kernel_trap(pid_t tid)
+{
+	siginfo_t si;
+
+	return !pt_get_siginfo(tid, &si) && si.si_code == SI_KERNEL;
+}
+
+/* Is the SIGTRAP that a task reports our doing?  *site: whose, or NULL: a former one. */
+static int is_ours(struct keeper *k, struct task *t, dtproc_addr *addr, struct site **site)
+{
+	uint64_t pc;
+	uint8_t byte;
+
+	if (pt_peek_user(t->tid, arch_user_offset(ARCH_PC), &pc))
+		return 0;
+	*addr = pc - ARCH_TRAP_LEN;
+	*site = site_get(k, *addr);
+	if (*site && (*site)->ready) /* someone may kill(SIGTRAP) at that PC by chance */
+		return ((*site)->planted && (*site)->len > 1) || is_kernel_trap(t->tid);
+	*site = NULL;
+	if (!hash_get(&k->former, *addr) || !is_kernel_trap(t->tid))
+		return 0;
+	return sites_read(k, *addr, &byte, 1) == 1 && byte != ARCH_TRAP;
+}
+
+static void on_trap(struct keeper *k, struct task *t)
+{
+	struct site *s;
+	dtproc_addr addr;
+
+	if (!is_ours(k, t, &addr, &s)) {
+		signal_dispatch(k, t, SIGTRAP);
+		return;
+	}
+	t->sig = 0;
+	if (s)
+		hit_dispatch(k, t, s);
+	else /* removed between the hit and its report: as if it had never been there */
+		pt_poke_user(t->tid, arch_user_offset(ARCH_PC), addr);
+	signal_mend_trap(k, t);
+}
+
+/* A process has ended, or a thread of one. */
+static void on_end(struct keeper *k, pid_t tid, int status)
+{
+	struct task *t = task_get(k, tid);
+	char text[WIRE_TEXT_MAX];
+
+	task_drop(k, tid);
+	if (tid != k->pid || !t)
+		return;
+	if (WIFEXITED(status)) {
+		snprintf(text, sizeof text, "pid %d exited with status %d", k->pid,
+			WEXITSTATUS(status));
+		events_end(k, WIRE_EV_EXITED, WEXITSTATUS(status), text);
+	} else {
+		snprintf(text, sizeof text, "pid %d terminated by SIG%s", k->pid,
+			sigabbrev_np(WTERMSIG(status)) ? sigabbrev_np(WTERMSIG(status)) :
+							 "?");
+		events_end(k, WIRE_EV_KILLED, WTERMSIG(status), text);
+	}
+}
+
+static void on_stop(struct keeper *k, struct task *t, int status)
+{
+	int sig = WSTOPSIG(status), event = status >> 16;
+
+	t->run = TASK_STOPPED;
+	t->at_event = 0;
+	t->vforking = 0;
+	if (event == PTRACE_EVENT_STOP)
+		on_event_stop(k, t, sig);
+	else if (event)
+		family_dispatch(k, t, event);
+	else if (sig == SIGTRAP)
+		on_trap(k, t);
+	else if (sig != (SIGTRAP | 0x80))
+		signal_dispatch(k, t, sig);
+}
+
+void stops_dispatch(struct keeper *k, const struct wait_event *ev)
+{
+	struct task *t = task_get(k, ev->tid);
+
+	if (!WIFSTOPPED(ev->status)) {
+		on_end(k, ev->tid, ev->status);
+		return;
+	}
+	if (!t) {
+		family_newborn(k, ev->tid, ev->status);
+		t = task_get(k, ev->tid);
+	}
+	if (t)
+		on_stop(k, t, ev->status);
+	t = task_get(k, ev->tid); /* it may have been let go */
+	if (t && !k->held)
+		task_resume(k, t);
+}
+
+/* ---------------------------------------------------------------- stepping */
+
+/* Signals that instructions cause; they must not be blocked while one is stepped. */
+static const uint64_t synchronous = 1ULL << (SIGSEGV - 1) | 1ULL << (SIGBUS - 1) |
+	1ULL << (SIGILL - 1) | 1ULL << (SIGFPE - 1) | 1ULL << (SIGTRAP - 1) |
+	1ULL << (SIGSYS - 1);
+
+int stops_step(struct keeper *k, struct task *t)
+{
+	struct wait_event ev;
+	uint64_t mask, pc = 0, sp = 0;
+	int done = -1;
+
+	if (pt_get_mask(t->tid, &mask) || pt_set_mask(t->tid, mask | ~synchronous))
+		return -1;
+	pt_peek_user(t->tid, arch_user_offset(ARCH_PC), &pc);
+	pt_peek_user(t->tid, arch_user_offset(ARCH_SP), &sp);
+	while (done < 0) {
+		if (pt_step(t->tid) || wait_one(t->tid, &ev) < 0)
+			return -1;
+		if (!WIFSTOPPED(ev.status)) {
+			stops_dispatch(k, &ev);
+			return -1;
+		}
+		if (ev.status >> 16) {
+			if (ev.status >> 16 == PTRACE_EVENT_STOP)
+				stops_group(k, t, WSTOPSIG(ev.status));
+			continue;
+		}
+		done = WSTOPSIG(ev.status);
+	}
+	pt_set_mask(t->tid, mask);
+	t->at_event = 0;
+	if (done != SIGTRAP) { /* the instruction faulted: its handler may try again */
+		t->sig = done;
+		t->repeat_pc = pc;
+		t->repeat_sp = sp;
+	}
+	if (t->listen) { /* back into the group stop */
+		t->listen = 0;
+		pt_interrupt(t->tid);
+	}
+	return 0;
+}
+
+/* Steps those that stand on a site without a slot; the sites are lifted meanwhile. */
+static void step_past(struct keeper *k)
+{
+	hash_each(&k->tasks, i)
+	{
+		struct task *t = k->tasks.slots[i].value;
+		struct site *s = t->skip ? site_get(k, t->skip) : NULL;
+		uint64_t pc;
+		if (t->run != TASK_STOPPED || !s || !s->ready || (s->way == ARCH_SLOT && s->slot))
+			continue;
+		if (pt_peek_user(t->tid, arch_user_offset(ARCH_PC), &pc) || pc != t->skip)
+			continue;
+		t->skip = 0;
+		if (s->planted && site_lift(k, s))
+			continue;
+		k->ledger->stepped++;
+		stops_step(k, t);
+		return; /* the table may have changed */
+	}
+}
+
+static int must_step(struct keeper *k)
+{
+	hash_each(&k->tasks, i)
+	{
+		struct task *t = k->tasks.slots[i].value;
+		struct site *s = t->skip ? site_get(k, t->skip) : NULL;
+		if (t->run == TASK_STOPPED && s && s->ready &&
+			!(s->way == ARCH_SLOT && s->slot))
+			return 1;
+	}
+	return 0;
+}
+
+/* --------------------------------------------------------------- all tasks */
+
+void stops_normalize(struct keeper *k, struct task *t)
+{
+	uint64_t pc, sp = 0, nr = 0;
+	dtproc_addr at;
+
+	if (pt_peek_user(t->tid, arch_user_offset(ARCH_PC), &pc))
+		return;
+	struct site *s = site_of_slot(k, pc, &at);
+	if (!s)
+		return;
+	pt_poke_user(t->tid, arch_user_offset(ARCH_PC), at);
+	if (pc == s->slot) {
+		t->skip = s->addr;
+		return;
+	}
+	pt_peek_user(t->tid, arch_user_offset(ARCH_SYSCALL), &nr);
+	if (s->syscall && (int64_t)nr >= 0) { /* the kernel may restart it at the site */
+		pt_peek_user(t->tid, arch_user_offset(ARCH_SP), &sp);
+		t->repeat_pc = s->addr;
+		t->repeat_sp = sp;
+	}
+}
+
+/* State letter of a thread in /proc, and whether it waits for a vfork child. */
+static int is_quiet(struct keeper *k, pid_t tid)
+{
+	char path[64], buf[256], *p;
+	long nr = -1;
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", tid);
+	f = fopen(path, "re");
+	if (!f)
+		return 1; /* gone */
+	size_t n = fread(buf, 1, sizeof buf - 1, f);
+	fclose(f);
+	buf[n] = 0;
+	p = strrchr(buf, ')');
+	char state = p && p[1] ? p[2] : '?';
+	if (state == 'Z' || state == 'X')
+		return 1;
+	snprintf(path, sizeof path, "/proc/%d/syscall", tid);
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	if (fscanf(f, "%ld", &nr) != 1)
+		nr = -1;
+	fclose(f);
+	return state == 'D' && (nr == SYS_vfork || nr == SYS_clone || nr == SYS_clone3);
+}
+
+static unsigned count_running(struct keeper *k)
+{
+	unsigned n = 0;
+
+	hash_each(&k->tasks, i)
+	{
+		struct task *t = k->tasks.slots[i].value;
+		n += t->run != TASK_STOPPED && !t->vforking;
+	}
+	return n;
+}
+
+static void find_quiet(struct keeper *k)
+{
+	hash_each(&k->tasks, i)
+	{
+		struct task *t = k->tasks.slots[i].value;
+		if (t->run != TASK_STOPPED && !t->vforking)
+			t->vforking = (uint8_t)is_quiet(k, t->tid);
+	}
+}
+
+static void interrupt_all(struct keeper *k)
+{
+	hash_each(&k->tasks, i)
+	{
+		struct task *t = k->tasks.slots[i].value;
+		if (t->run == TASK_STOPPED || t->vforking)
+			continue;
+		t->run = TASK_RUNS;
+		pt_interrupt(t->tid);
+	}
+}
+
+/* Waits until nothing runs; 0, or DTPROC_ETIMEOUT. */
+static int await_all(struct keeper *k, uint64_t deadline)
+{
+	uint64_t ask_at = now_ns() + SILENT_NS;
+	struct wait_event ev;
+	int got;
+
+	for (;;) {
+		while ((got = wait_any(&ev)) > 0)
+			stops_dispatch(k, &ev);
+		if (!count_running(k))
+			return 0;
+		uint64_t now = now_ns();
+		if (now >= ask_at) {
+			find_quiet(k);
+			ask_at = now + SILENT_NS;
+			if (!count_running(k))
+				return 0;
+		}
+		if (got < 0 || now >= deadline)
+			return DTPROC_ETIMEOUT;
+		wait_sleep(ask_at < deadline ? ask_at : deadline);
+	}
+}
+
+static int name_running(struct keeper *k)
+{
+	hash_each(&k->tasks, i)
+	{
+		struct task *t = k->tasks.slots[i].value;
+		if (t->run != TASK_STOPPED && !t->vforking)
+			return err_set(DTPROC_ETIMEOUT,
+				"pid %d: thread %d could not be stopped within %d ms "
+				"(it may be in an uninterruptible sleep); the victim runs on",
+				k->pid, t->tid, k->deadline_ms);
+	}
+	return err_set(DTPROC_ETIMEOUT, "pid %d could not be stopped", k->pid);
+}
+
+static void normalize_all(struct keeper *k)
+{
+	hash_each(&k->tasks, i)
+	{
+		struct task *t = k->tasks.slots[i].value;
+		if (t->run == TASK_STOPPED)
+			stops_normalize(k, t);
+	}
+}
+
+int stops_try_hold(struct keeper *k)
+{
+	int code = 0;
+
+	if (k->held == 1)
+		return 0;
+	k->held = 1;
+	k->pause_from = now_ns();
+	interrupt_all(k);
+	if (await_all(k, k->pause_from + (uint64_t)k->deadline_ms * 1000000u))
+		code = name_running(k);
+	normalize_all(k);
+	return code;
+}
+
+int stops_hold(struct keeper *k)
+{
+	int code = stops_try_hold(k);
+
+	if (code)
+		stops_release(k);
+	return code;
+}
+
+static void resume_all(struct keeper *k)
+{
+	k->held = 0;
+	hash_each(&k->tasks, i)
+	{
+		struct task *t = k->tasks.slots[i].value;
+		if (t->run == TASK_STOPPED)
+			task_resume(k, t);
+	}
+	k->ledger->pause_ns = now_ns() - k->pause_from;
+	k->ledger->pauses++;
+}
+
+void stops_release(struct keeper *k)
+{
+	if (k->state != WIRE_ST_GONE) {
+		while (must_step(k))
+			step_past(k);
+		sites_plant(k);
+	}
+	resume_all(k);
+}

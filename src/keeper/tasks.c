@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The table of traced threads. */
+#include "keeper.h"
+
+#include <stdlib.h>
+
+struct task *task_get(struct keeper *k, pid_t tid)
+{
+	return hash_get(&k->tasks, (uint64_t)tid);
+}
+
+struct task *task_add(struct keeper *k, pid_t tid, pid_t tgid)
+{
+	struct task *t = task_get(k, tid);
+
+	if (t)
+		return t;
+	t = calloc(1, sizeof *t);
+	if (!t || hash_put(&k->tasks, (uint64_t)tid, t)) {
+		free(t);
+		err_nomem("a thread of the victim");
+		return NULL;
+	}
+	t->tid = tid;
+	t->tgid = tgid;
+	t->sharer = tgid != k->pid;
+	return t;
+}
+
+void task_drop(struct keeper *k, pid_t tid)
+{
+	free(hash_take(&k->tasks, (uint64_t)tid));
+}
+
+struct task *task_stopped(struct keeper *k)
+{
+	hash_each(&k->tasks, i)
+	{
+		struct task *t = k->tasks.slots[i].value;
+		if (t->run == TASK_STOPPED && !t->sharer)
+			return t;
+	}
+	return NULL;
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Waiting: the only file of the keeper that calls wait(2). */
+#include "keeper.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static int signal_fd = -1;
+
+uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+int wait_init(void)
+{
+	sigset_t chld;
+
+	sigemptyset(&chld);
+	sigaddset(&chld, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &chld, NULL);
+	signal_fd = signalfd(-1, &chld, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (signal_fd < 0)
+		return err_errno(DTPROC_ESYS, errno, "signalfd");
+	return signal_fd;
+}
+
+void wait_drain_signal(void)
+{
+	struct signalfd_siginfo si;
+
+	while (read(signal_fd, &si, sizeof si) > 0)
+		;
+}
+
+static int wait_for(pid_t tid, int flags, struct wait_event *out)
+{
+	for (;;) {
+		pid_t got = waitpid(tid, &out->status, flags | __WALL);
+		if (got >= 0) {
+			out->tid = got;
+			return got > 0;
+		}
+		if (errno != EINTR)
+			return -1;
+	}
+}
+
+int wait_any(struct wait_event *out)
+{
+	return wait_for(-1, WNOHANG, out);
+}
+
+int wait_one(pid_t tid, struct wait_event *out)
+{
+	return wait_for(tid, 0, out);
+}
+
+void wait_sleep(uint64_t deadline)
+{
+	uint64_t now = now_ns();
+	struct pollfd p = {.fd = signal_fd, .events = POLLIN};
+	struct timespec t = {0};
+
+	if (now >= deadline)
+		return;
+	t.tv_sec = (time_t)((deadline - now) / 1000000000u);
+	t.tv_nsec = (long)((deadline - now) % 1000000000u);
+	if (ppoll(&p, 1, &t, NULL) > 0)
+		wait_drain_signal();
+}
