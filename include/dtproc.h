@@ -112,7 +112,8 @@ enum dtproc_release_mode {
 
 /*
  * Starts `file` (found along PATH) with `argv` and `envp` (NULL: the client's
- * environment), stopped at its first instruction, and returns its handle with one
+ * environment), stopped at the point that option `evaltime` names (postinit: objects
+ * are mapped and the libraries' constructors have run), and returns its handle with one
  * reference.  It inherits what a child of a shell would.  May block: until the program
  * is loaded.  Errors: ENOEXEC (file and reason), EEXITED, EKILLED, EUNOBSERVABLE,
  * EKEEPER; a failed create leaves nothing behind.
@@ -243,6 +244,8 @@ typedef void dtproc_notice_fn(const struct dtproc_notice *, void *arg);
  * dtproc_work() alone, in order for each victim, with no lock held.
  */
 DTPROC_API void dtproc_on_notice(struct dtproc *, dtproc_notice_fn *fn, void *arg);
+/* Ends the sleep or work that another thread is in.  A signal handler may call it. */
+DTPROC_API void dtproc_wake(struct dtproc *);
 /* One descriptor to poll for reading: ready when a notice or records wait. */
 DTPROC_API int dtproc_fd(const struct dtproc *);
 /*
@@ -256,6 +259,11 @@ DTPROC_API DTPROC_MUST_USE int dtproc_sleep(struct dtproc *, int timeout_ms);
 /* Sets an option as -x does ("quiet", NULL or "strsize", "512").  Before dtproc_go(). */
 DTPROC_API DTPROC_MUST_USE int dtproc_setopt(
 	struct dtproc *, const char *name, const char *value);
+/*
+ * The value of an option that was set here or by a pragma, or its default ("" for one
+ * without a value); NULL: not set, or unknown.  Borrowed until it is set again.
+ */
+DTPROC_API const char *dtproc_getopt(const struct dtproc *, const char *name);
 /*
  * Compiles D text and adds its clauses.  `name` is what diagnostics call the text
  * ("-n", a file); argv are $1 and on ($0 is `name`).  ESYNTAX: the text of the error is
@@ -271,11 +279,22 @@ typedef int dtproc_probe_fn(const struct dtproc_probe_info *, void *arg);
 /* Calls fn for each probe that the scripts' descriptions match (dtproc -l). */
 DTPROC_API DTPROC_MUST_USE int dtproc_each_probe(
 	struct dtproc *, dtproc_probe_fn *fn, void *arg);
-/* How many probes each description matched, for "description 'x' matched N probes". */
-typedef void dtproc_match_fn(const char *description, unsigned matched, void *arg);
+/*
+ * How many probes each script matched; `what` is "description 'x'" for the name "-n",
+ * else "script 'name'".
+ */
+typedef void dtproc_match_fn(const char *what, unsigned matched, void *arg);
+/*
+ * Makes the probes that the scripts ask for; arms nothing.  ENOPROBE: a description
+ * matches nothing (and `zdefs` is not set).
+ */
+DTPROC_API DTPROC_MUST_USE int dtproc_match(
+	struct dtproc *, dtproc_match_fn *matched, void *arg);
+/* Prints the bytecode of the scripts so far. */
+DTPROC_API DTPROC_MUST_USE int dtproc_print_programs(struct dtproc *, FILE *out);
 /*
  * Makes probes for every handle of the session, arms them, fires BEGIN, and lets the
- * victims run.  ENOPROBE: a description matches nothing (and `zdefs` is not set).
+ * victims run.  dtproc_match() comes first, here if it did not before.
  */
 DTPROC_API DTPROC_MUST_USE int dtproc_go(
 	struct dtproc *, dtproc_match_fn *matched, void *arg);

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The set of units, and which engine serves which probe: the first able one of the list
+ * below, which goes from cheap to dear.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include "own.h"
+
+static const struct engine *const engines[] = {
+	&engine_client_side,
+	&engine_breakpoint,
+};
+
+int engine_exists(const char *name)
+{
+	/* The client's is no choice: it serves what fires nowhere else. */
+	return strcmp(name, "auto") == 0 || strcmp(name, engine_breakpoint.name) == 0;
+}
+
+int engine_open(const struct engine_config *config, struct engine_set **out)
+{
+	struct engine_set *s = calloc(1, sizeof *s);
+
+	if (!s)
+		return err_nomem("engines");
+	s->config = *config;
+	s->doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (s->doorbell < 0) {
+		free(s);
+		return err_errno(DTPROC_ESYS, errno, "eventfd");
+	}
+	*out = s;
+	return 0;
+}
+
+static void free_unit(struct engine_unit *u)
+{
+	if (u->engine->close)
+		u->engine->close(u);
+	if (u->memory)
+		munmap(u->memory, u->size);
+	if (u->memfd >= 0)
+		close(u->memfd);
+	vec_free(&u->pairs);
+	vec_free(&u->sites);
+	if (u->proc)
+		dtproc_proc_release(u->proc, DTPROC_RELEASE_DEFAULT);
+	free(u);
+}
+
+void engine_close(struct engine_set *s)
+{
+	if (!s)
+		return;
+	for (size_t i = 0; i < s->units.n; i++)
+		free_unit(s->units.at[i]);
+	vec_free(&s->units);
+	close(s->doorbell);
+	free(s);
+}
+
+static int choose(
+	const struct engine_set *s, const struct probe *p, const struct engine **out)
+{
+	const char *wanted = s->config.engine;
+	int err = err_set(DTPROC_ESITE, "no engine serves this kind of probe");
+
+	for (size_t i = 0; i < sizeof engines / sizeof *engines; i++) {
+		const struct engine *e = engines[i];
+
+		if (e != &engine_client_side && strcmp(wanted, "auto") &&
+			strcmp(wanted, e->name))
+			continue;
+		err = e->able(p);
+		if (err)
+			continue;
+		*out = e;
+		return 0;
+	}
+	return err;
+}
+
+static int add_unit(struct engine_set *s, const struct engine *e,
+	struct dtproc_proc *proc, struct engine_unit **out)
+{
+	struct engine_unit *u = calloc(1, sizeof *u);
+
+	if (!u)
+		return err_nomem("a unit");
+	u->engine = e;
+	u->memfd = -1;
+	if (vec_push(&s->units, u)) {
+		free(u);
+		return err_nomem("units");
+	}
+	if (proc)
+		hold_ref(proc);
+	u->proc = proc;
+	*out = u;
+	return 0;
+}
+
+static int find_unit(struct engine_set *s, const struct engine *e,
+	struct dtproc_proc *proc, struct engine_unit **out)
+{
+	for (size_t i = 0; i < s->units.n; i++) {
+		struct engine_unit *u = s->units.at[i];
+
+		if (u->engine != e || u->proc != proc)
+			continue;
+		*out = u;
+		return 0;
+	}
+	return add_unit(s, e, proc, out);
+}
+
+int engine_want(struct engine_set *s, const struct probe *p, uint32_t program)
+{
+	const struct engine *e = NULL;
+	struct engine_unit *u = NULL;
+	int err;
+
+	if (program >= s->config.n_programs)
+		return err_set(DTPROC_EINVAL, "no program %u", program);
+	err = choose(s, p, &e);
+	if (!err)
+		err = find_unit(s, e, p->proc, &u);
+	if (err)
+		return err;
+	return vec_push(&u->pairs, ((struct engine_pair){p, program}))
+		       ? err_nomem("pairs of probe and program")
+		       : 0;
+}
+
+/* A victim that came to its end is told by a notice, and is no error of arming. */
+static int is_end(long code)
+{
+	return code == DTPROC_EEXITED || code == DTPROC_EKILLED || code == DTPROC_ELOST;
+}
+
+long engine_arm(struct engine_set *s, engine_refused_fn *refused, void *arg)
+{
+	long armed = 0;
+
+	for (size_t i = 0; i < s->units.n; i++) {
+		struct engine_unit *u = s->units.at[i];
+		long n = u->engine->arm(s, u, refused, arg);
+
+		if (n < 0 && !is_end(n))
+			return n;
+		if (n < 0)
+			n = 0;
+		u->armed = u->pairs.n;
+		armed += n;
+	}
+	return armed;
+}
+
+void engine_disarm(struct engine_set *s)
+{
+	for (size_t i = 0; i < s->units.n; i++)
+		if (s->units.at[i]->engine->disarm)
+			s->units.at[i]->engine->disarm(s, s->units.at[i]);
+}
+
+void engine_fire(struct engine_set *s, const struct probe *p, enum engine_when when,
+	const uint64_t args[10])
+{
+	for (size_t i = 0; i < s->units.n; i++)
+		if (s->units.at[i]->engine->fire)
+			s->units.at[i]->engine->fire(s->units.at[i], p, when, args);
+}
+
+int engine_doorbell(const struct engine_set *s)
+{
+	return s->doorbell;
+}
+
+size_t engine_units(const struct engine_set *s)
+{
+	return s->units.n;
+}
+
+struct rt_client *engine_client(struct engine_set *s, size_t unit)
+{
+	return &s->units.at[unit]->client;
+}
+
+struct dtproc_proc *engine_victim(const struct engine_set *s, size_t unit)
+{
+	return s->units.at[unit]->proc;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Engines make a CPU run a program when it reaches a site.  They get pairs of a probe and
+ * a program and know neither names of probes nor D.
+ *
+ * A *unit* is one segment being written to: that of one victim, or the client's own, in
+ * which BEGIN, END and timers run.  The layer above drains all units of a set.
+ *
+ * Threads: one at a time for a set; the segments are written to meanwhile by others.
+ */
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+#include <base/err.h>
+#include <probe/probe.h>
+#include <runtime/runtime.h>
+
+struct engine_set;
+
+struct engine_program {
+	const void *blob;
+	size_t bytes;
+};
+
+struct engine_config {
+	const char *engine;      /* "auto" or an engine's name */
+	struct rt_params params; /* of each segment; lanes, probes and names are ours */
+	const struct engine_program *programs; /* borrowed while the set lives */
+	size_t n_programs;
+};
+
+int engine_open(const struct engine_config *, struct engine_set **out) MUST_USE;
+/* Unmaps all segments.  What is armed stays armed: engine_disarm() comes first. */
+void engine_close(struct engine_set *);
+/* Is there an engine called thus (or "auto")? */
+int engine_exists(const char *name);
+
+/*
+ * Wants a program (an index) to run when a probe fires; those of one probe run in the
+ * order in which they were wanted.  DTPROC_ESITE: no engine can, with the reason.
+ */
+int engine_want(struct engine_set *, const struct probe *, uint32_t program) MUST_USE;
+
+/* Is told of each probe that could not be armed. */
+typedef void engine_refused_fn(const struct probe *, const char *why, void *arg);
+/*
+ * Arms what is wanted and not armed yet, each victim in one request.  Returns how many
+ * pairs are armed now; a negative code when a victim as a whole failed.
+ */
+long engine_arm(struct engine_set *, engine_refused_fn *refused, void *arg) MUST_USE;
+/* Takes everything out of the victims; errors of those that are gone do not count. */
+void engine_disarm(struct engine_set *);
+
+/* When it fires: the programs of a probe of the client run, in the calling thread. */
+enum engine_when { ENGINE_WHILE_TRACING, ENGINE_ALWAYS };
+void engine_fire(struct engine_set *, const struct probe *, enum engine_when,
+	const uint64_t args[10]);
+
+/* An eventfd that a segment rings when it wants to be drained. */
+int engine_doorbell(const struct engine_set *);
+size_t engine_units(const struct engine_set *);
+/* The client's side of a unit's segment; its victim, or NULL for the client itself. */
+struct rt_client *engine_client(struct engine_set *, size_t unit);
+struct dtproc_proc *engine_victim(const struct engine_set *, size_t unit);
+
+#endif

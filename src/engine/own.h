@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the files of this folder share. */
+#ifndef ENGINE_OWN_H
+#define ENGINE_OWN_H
+
+#include <base/vec.h>
+#include "engine.h"
+
+struct engine_pair {
+	const struct probe *probe;
+	uint32_t program;
+};
+
+struct engine_unit {
+	const struct engine *engine;
+	struct dtproc_proc *proc; /* a reference; NULL: the client */
+	VEC(struct engine_pair) pairs;
+	size_t armed;                /* pairs before this are armed, or refused */
+	VEC(struct wire_site) sites; /* that are in the victim */
+	void *memory;                /* the segment, mapped */
+	size_t size;
+	int memfd; /* -1: private memory */
+	struct rt_client client;
+	void *own; /* the engine's */
+};
+
+struct engine_set {
+	struct engine_config config;
+	int doorbell;
+	VEC(struct engine_unit *) units;
+};
+
+/* One way of reaching a site.  Adding one: a file, and a line in engine.c. */
+struct engine {
+	const char *name;
+	/* 0, or why it cannot serve this probe (DTPROC_ESITE with the text set). */
+	int (*able)(const struct probe *);
+	/* Arms pairs[armed...]; the number armed, or a negative code. */
+	long (*arm)(
+		struct engine_set *, struct engine_unit *, engine_refused_fn *, void *);
+	void (*disarm)(struct engine_set *, struct engine_unit *);
+	/* Runs the programs of a probe here; NULL: it fires elsewhere. */
+	void (*fire)(struct engine_unit *, const struct probe *, enum engine_when,
+		const uint64_t args[10]);
+	/* Frees `own`; NULL: nothing to free. */
+	void (*close)(struct engine_unit *);
+};
+
+extern const struct engine engine_breakpoint, engine_client_side;
+
+enum engine_sharing { ENGINE_PRIVATE, ENGINE_SHARED };
+/* Makes and formats the unit's segment, and names its probes in it. */
+int engine_make_segment(
+	struct engine_set *, struct engine_unit *, enum engine_sharing) MUST_USE;
+
+#endif

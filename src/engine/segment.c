@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Making a unit's segment: a sealed memfd, or private memory for the client's own. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include "own.h"
+
+static void parts_of(const struct probe *p, const char *parts[RT_PARTS])
+{
+	parts[RT_PART_PROVIDER] = p->provider;
+	parts[RT_PART_MODULE] = p->module;
+	parts[RT_PART_FUNCTION] = p->function;
+	parts[RT_PART_NAME] = p->name;
+}
+
+/* Geometry with room for the names of all probes of the unit. */
+static struct rt_params geometry(const struct engine_set *s, const struct engine_unit *u)
+{
+	struct rt_params g = s->config.params;
+	size_t bytes = 4096;
+
+	g.lanes = 1;
+	g.probes = 1;
+	for (size_t i = 0; i < u->pairs.n; i++) {
+		const struct probe *p = u->pairs.at[i].probe;
+		const char *parts[RT_PARTS];
+
+		if (p->id >= g.probes)
+			g.probes = p->id + 1;
+		parts_of(p, parts);
+		for (int k = 0; k < RT_PARTS; k++)
+			bytes += strlen(parts[k]) + 1;
+	}
+	g.name_bytes = bytes > UINT32_MAX ? UINT32_MAX : (uint32_t)bytes;
+	return g;
+}
+
+static int map_shared(struct engine_unit *u)
+{
+	u->memfd = memfd_create("dtproc-segment", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (u->memfd < 0)
+		return err_errno(DTPROC_ESYS, errno, "memfd_create");
+	if (ftruncate(u->memfd, (off_t)u->size) ||
+		fcntl(u->memfd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
+		return err_errno(DTPROC_ESYS, errno, "a segment of %zu bytes", u->size);
+	u->memory = mmap(NULL, u->size, PROT_READ | PROT_WRITE, MAP_SHARED, u->memfd, 0);
+	return 0;
+}
+
+static int name_probes(struct engine_unit *u)
+{
+	const struct probe *last = NULL;
+
+	for (size_t i = 0; i < u->pairs.n; i++) {
+		const struct probe *p = u->pairs.at[i].probe;
+		const char *parts[RT_PARTS];
+
+		if (p == last)
+			continue;
+		last = p;
+		parts_of(p, parts);
+		if (rt_client_name(&u->client, p->id, parts))
+			return err_set(DTPROC_ELIMIT, "no room for the names of probes");
+	}
+	return 0;
+}
+
+int engine_make_segment(
+	struct engine_set *s, struct engine_unit *u, enum engine_sharing sharing)
+{
+	struct rt_params geo = geometry(s, u);
+	int err = 0;
+
+	u->size = rt_segment_size(&geo);
+	if (!u->size)
+		return err_set(DTPROC_EINVAL, "buffers of such a size are not possible");
+	if (sharing == ENGINE_SHARED)
+		err = map_shared(u);
+	else
+		u->memory = mmap(NULL, u->size, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (err)
+		return err;
+	if (u->memory == MAP_FAILED) {
+		u->memory = NULL;
+		return err_errno(DTPROC_ESYS, errno, "a segment of %zu bytes", u->size);
+	}
+	if (rt_segment_format(u->memory, u->size, &geo, &u->client))
+		return err_set(DTPROC_EINVAL, "buffers of such a size are not possible");
+	return name_probes(u);
+}

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * D text to a typed tree, or to a diagnostic.
+ *
+ * A *scope* outlives texts: aggregations, variables and options that several -n and -s
+ * share.  A *script* is one text: clauses of probe descriptions, a predicate and
+ * statements, every node typed and checked, names resolved, constants folded.  All of
+ * it lies in the script's arena and goes with it.
+ *
+ * Nothing here knows a process, a probe or a machine.  No text crashes or hangs it:
+ * length, nesting and numbers are limited (LANG_*_MAX).  Out of memory is an error.
+ */
+#ifndef LANG_LANG_H
+#define LANG_LANG_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define LANG_TEXT_MAX (8u << 20)
+#define LANG_DEPTH_MAX 100 /* nesting of expressions */
+#define LANG_KEYS_MAX 32   /* of a tuple */
+#define LANG_ARGS_MAX 64   /* of a call */
+#define LANG_NAME_MAX 128
+#define LANG_STRSIZE 256 /* bytes of a string value, unless `strsize` says otherwise */
+
+/* ------------------------------------------------------------------------- types */
+
+enum lang_type_kind {
+	LANG_T_VOID,
+	LANG_T_INT,
+	LANG_T_STRING,
+	LANG_T_POINTER,
+	LANG_T_DYN,    /* an aggregation: no value of its own */
+	LANG_T_ACTION, /* the result of an action: nothing */
+};
+
+struct lang_type {
+	enum lang_type_kind kind;
+	uint32_t size;		    /* bytes of a value; of a string: its room */
+	uint8_t is_signed;
+	uint8_t rank;		    /* of the usual arithmetic conversions */
+	const char *name;	    /* as a diagnostic prints it */
+	const struct lang_type *to; /* of a pointer */
+};
+
+/* The type of that name ("unsigned long", "uint8_t", "pid_t"), or NULL. */
+const struct lang_type *lang_type_named(const char *name, size_t len);
+int lang_type_is_integer(const struct lang_type *);
+int lang_type_is_scalar(const struct lang_type *); /* a number or a pointer */
+/* A value of any integer type as 64 bits: cut to its size and extended by its sign. */
+uint64_t lang_type_fit(const struct lang_type *, uint64_t value);
+
+/* ------------------------------------------------- built-ins, functions, operators */
+
+enum lang_builtin_kind {
+	LANG_B_VALUE,	 /* a number: code is enum rt_value */
+	LANG_B_ARG,	 /* code: 0 ... 9 */
+	LANG_B_EXECNAME, /* a string */
+	LANG_B_PROBE,	 /* a string: code is enum rt_part */
+};
+struct lang_builtin {
+	const char *name;
+	enum lang_builtin_kind kind;
+	uint32_t code;
+	const struct lang_type *type;
+};
+
+enum lang_func_kind {
+	LANG_F_ACTION,	/* only as a statement */
+	LANG_F_AGG,	/* only behind `@name =`; code is enum rt_agg_func */
+	LANG_F_FUNCTION /* in any expression */
+};
+enum lang_action {
+	LANG_ACT_TRACE,
+	LANG_ACT_PRINTF,
+	LANG_ACT_EXIT,
+	LANG_ACT_PRINTA,
+	LANG_ACT_CLEAR,
+	LANG_ACT_TRUNC,
+};
+enum lang_function { LANG_FN_STRLEN, LANG_FN_COPYINSTR, LANG_FN_STRINGOF };
+struct lang_func {
+	const char *name;
+	enum lang_func_kind kind;
+	uint32_t code;
+	uint8_t least, most; /* arguments */
+	const char *params;  /* one letter each: i integer, s string, * any scalar or
+				string, f format, @ aggregation; the last one repeats */
+	const struct lang_type *type;
+};
+
+enum lang_op {
+	LANG_OP_NONE,
+	LANG_OP_COMMA,
+	LANG_OP_ASSIGN,
+	LANG_OP_ADD_ASSIGN,
+	LANG_OP_SUB_ASSIGN,
+	LANG_OP_MUL_ASSIGN,
+	LANG_OP_DIV_ASSIGN,
+	LANG_OP_MOD_ASSIGN,
+	LANG_OP_AND_ASSIGN,
+	LANG_OP_XOR_ASSIGN,
+	LANG_OP_OR_ASSIGN,
+	LANG_OP_LSH_ASSIGN,
+	LANG_OP_RSH_ASSIGN,
+	LANG_OP_COND,
+	LANG_OP_LOR,
+	LANG_OP_LXOR,
+	LANG_OP_LAND,
+	LANG_OP_OR,
+	LANG_OP_XOR,
+	LANG_OP_AND,
+	LANG_OP_EQ,
+	LANG_OP_NE,
+	LANG_OP_LT,
+	LANG_OP_LE,
+	LANG_OP_GT,
+	LANG_OP_GE,
+	LANG_OP_LSH,
+	LANG_OP_RSH,
+	LANG_OP_ADD,
+	LANG_OP_SUB,
+	LANG_OP_MUL,
+	LANG_OP_DIV,
+	LANG_OP_MOD,
+	LANG_OP_NOT,  /* ! */
+	LANG_OP_CPL,  /* ~ */
+	LANG_OP_NEG,
+	LANG_OP_PLUS, /* + as a sign */
+	LANG_OP_DEREF,
+	LANG_OP_ADDROF,
+	LANG_OP_PREINC,
+	LANG_OP_PREDEC,
+	LANG_OP_POSTINC,
+	LANG_OP_POSTDEC,
+	LANG_OPS,
+};
+/* What C computes for integer operands of type `t` (both converted); 0, or -1: x / 0. */
+int lang_op_fold(enum lang_op, const struct lang_type *t, uint64_t a, uint64_t b,
+	uint64_t *out);
+
+/* ------------------------------------------------------------------------- format */
+
+/* One conversion of a printf() format, with the text before it. */
+struct lang_conv {
+	const char *text; /* printed before it, escapes done; NUL-terminated */
+	char conv;	  /* d i o u x X c s S p Y ..., '%', or 0: only text (the last) */
+	uint8_t minus, plus, space, alt, zero, group, at; /* flags - + space # 0 ' @ */
+	int width;	  /* -1: none, LANG_STAR: from an argument */
+	int precision;	  /* likewise */
+	int width_arg, precision_arg, arg; /* which argument (from 0); -1: none */
+};
+#define LANG_STAR (-2)
+/*
+ * The consumer prints by the argument's own size and sign, as DTrace does: d and i
+ * sign-extend from it, the others zero-extend; h, l, ll and so on are accepted and
+ * change nothing.
+ */
+struct lang_format {
+	struct lang_conv *convs;
+	unsigned n;
+	unsigned args; /* how many it takes */
+};
+
+/* --------------------------------------------------------------------------- tree */
+
+struct lang_agg {
+	uint32_t id; /* counts from 1 in the scope; 0 is the anonymous one */
+	const char *name; /* "" for the anonymous one */
+	uint32_t func;	  /* enum rt_agg_func */
+	uint64_t param;	  /* of lquantize */
+	unsigned n_keys;
+	const struct lang_type *keys[LANG_KEYS_MAX];
+	int defined; /* a statement gave it its function */
+};
+
+enum lang_var_scope { LANG_V_GLOBAL, LANG_V_THIS, LANG_V_SELF };
+struct lang_var {
+	uint32_t id; /* in its scope */
+	enum lang_var_scope scope;
+	const char *name;
+	const struct lang_type *type; /* NULL: not known yet */
+};
+
+enum lang_node_kind {
+	LANG_N_INT,
+	LANG_N_STRING,
+	LANG_N_IDENT, /* before it is resolved */
+	LANG_N_BUILTIN,
+	LANG_N_VAR,
+	LANG_N_AGG, /* args are its keys */
+	LANG_N_UNARY,
+	LANG_N_BINARY,
+	LANG_N_COND,
+	LANG_N_CAST,
+	LANG_N_CALL,
+};
+struct lang_node {
+	enum lang_node_kind kind;
+	enum lang_op op;
+	uint32_t at; /* offset in the text */
+	const struct lang_type *type;
+	struct lang_node *left, *right, *third; /* operands; COND: left ? right : third */
+	struct lang_node *args, *next;
+	unsigned n_args;
+	int has_keys;	  /* AGG: written with [ ] */
+	uint64_t value;	  /* INT */
+	const char *text; /* STRING (NUL-terminated, may hold others), names */
+	size_t len;
+	const struct lang_builtin *builtin;
+	const struct lang_func *func;
+	const struct lang_format *format; /* of a CALL of printf */
+	struct lang_agg *agg;
+	struct lang_var *var;
+};
+
+enum lang_part { LANG_PROVIDER, LANG_MODULE, LANG_FUNCTION, LANG_NAME, LANG_PARTS };
+struct lang_desc {
+	const char *text;	      /* as written, macros expanded */
+	const char *part[LANG_PARTS]; /* globs; "" is any */
+	uint32_t id;		      /* given by number; 0: by name */
+	struct lang_desc *next;
+};
+
+struct lang_stmt {
+	struct lang_node *expr; /* or, of an aggregation: */
+	struct lang_node *agg, *call;
+	struct lang_stmt *next;
+};
+
+struct lang_clause {
+	struct lang_desc *descs;
+	struct lang_node *predicate; /* NULL: none */
+	struct lang_stmt *stmts;     /* NULL: the default action */
+	uint32_t at;
+	struct lang_clause *next;
+};
+
+struct lang_option {
+	const char *name, *value; /* value "" when none was given */
+	struct lang_option *next;
+};
+
+/* ------------------------------------------------------------------------ compiling */
+
+struct lang_scope;
+struct lang_script {
+	struct lang_clause *clauses;
+	struct lang_option *options; /* #pragma D option */
+	struct lang_arena *arena;
+	const char *text;	     /* private copy */
+};
+
+/* How a description with fewer than four parts is read. */
+enum lang_spec {
+	LANG_SPEC_NAME, /* -n, -s: parts fill up from the name */
+	LANG_SPEC_FUNCTION, /* -f */
+	LANG_SPEC_MODULE,   /* -m */
+	LANG_SPEC_PROVIDER, /* -P */
+};
+
+struct lang_source {
+	const char *text;
+	enum lang_spec spec;
+	enum { LANG_INPUT_STRING, LANG_INPUT_FILE } input; /* a file's clauses need a body */
+	pid_t target; /* $target; 0: nothing is held */
+	int argc;     /* $0 ... */
+	char *const *argv;
+	unsigned flags; /* enum lang_flags */
+};
+enum lang_flags {
+	LANG_DEFAULT_ARGS = 1 << 0, /* -x defaultargs: unset $1 is 0 or "" */
+	LANG_EMPTY = 1 << 1,	    /* -x empty: no clause is no error */
+};
+
+int lang_scope_open(struct lang_scope **out);
+void lang_scope_close(struct lang_scope *);
+/* Aggregation `id` of the scope, or NULL.  Borrowed. */
+const struct lang_agg *lang_scope_agg(const struct lang_scope *, uint32_t id);
+/*
+ * Compiles a text.  DTPROC_ESYNTAX: the error's text is the diagnostic,
+ *
+ *	[D_IDENT_UNDEF] line 1, column 14: unknown variable 'argo'
+ *	    BEGIN { trace(argo); }
+ *	                  ^ did you mean 'arg0'?
+ *
+ * and the scope is as it was.
+ */
+int lang_compile(struct lang_scope *, const struct lang_source *, struct lang_script **out)
+	__attribute__((warn_unused_result));
+void lang_script_free(struct lang_script *);
+/* Line of an offset in a script's text, from 1. */
+unsigned lang_script_line(const struct lang_script *, uint32_t at);
+/*
+ * Sets the diagnostic for a node of a compiled script that cannot be translated;
+ * returns DTPROC_ESYNTAX.  `hint` stands behind the caret ("": none).
+ */
+int lang_script_error(const struct lang_script *, uint32_t at, const char *tag,
+	const char *hint, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+
+#endif
