@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Programs that make it hard: each is traced from its first call to its last, by a
+ * client that stays and by clients that come and go, and must come out right
+ * (rules D3, D6, D7, B7).  And the instruction zoo: what every kind of instruction does
+ * under a breakpoint is what it does without (rules D2, D5).
+ */
+#include "lib.h"
+
+#include <string.h>
+
+#define ONE "pid$target:a.out:victim_target:entry { @calls[probefunc] = count(); }"
+
+/* Traced for its whole life: the count is exact. */
+static void whole_life(const char *line)
+{
+	struct vic v;
+	struct cmd c;
+	long long n, calls;
+
+	vic_start(&v, line);
+	NEED(cmd_trace(&c, v.pid, ONE), "no trace of %s", line);
+	vic_go(&v);
+	CHECK(WITHIN(25000, proc_state(v.pid) == 'Z' || !proc_alive(v.pid)),
+		"%s does not end", line);
+	calls = (long long)v.page->calls;
+	vic_wait(&v, 5000);
+	CHECK(cmd_wait(&c, 5000) == 0, "%s: %s", line, cmd_text(c.err));
+	n = text_count(cmd_text(c.out), "victim_target");
+	CHECK(n == calls, "%s: counted %lld of %lld: %s", line, n, calls, cmd_text(c.err));
+	cmd_forget(&c);
+	check_no_keeper(line);
+}
+
+/* Clients come, trace, and end by SIGINT or SIGKILL. */
+static void comers(const char *line)
+{
+	struct vic v;
+
+	vic_start(&v, line);
+	vic_go(&v);
+	for (int i = 0; i < t_times(4, 60) && !v.page->bad; i++) {
+		struct cmd c;
+
+		NEED(cmd_trace(&c, v.pid, ONE), "no trace of %s", line);
+		t_pause(20000);
+		kill(c.pid, i % 2 ? SIGKILL : SIGINT);
+		CHECK(cmd_wait(&c, 5000) != -1, "dtproc stays");
+		vic_check_free(&v, line);
+		cmd_forget(&c);
+	}
+	vic_end(&v);
+	check_no_keeper(line);
+}
+
+static void hostile(const char *kind)
+{
+	char line[64];
+
+	snprintf(line, sizeof line, "hostile %s %d", kind, t_times(1000, 20000));
+	whole_life(line);
+	snprintf(line, sizeof line, "hostile %s 0", kind);
+	comers(line);
+}
+
+static void blocked(void)
+{
+	hostile("blocked");
+}
+
+static void owntrap(void)
+{
+	hostile("owntrap");
+}
+
+static void ignored(void)
+{
+	hostile("ignored");
+}
+
+static void raised(void)
+{
+	hostile("raised");
+}
+
+static void altstack(void)
+{
+	hostile("altstack");
+}
+
+static void tiny(void)
+{
+	hostile("tiny");
+}
+
+static void timer(void)
+{
+	hostile("timer");
+}
+
+/* A handler of the program's own, and a thread that blocks the signal (D7). */
+static void both(void)
+{
+	whole_life("hostile both 300");
+}
+
+/* Its count cannot be known from outside: it must go on, and come out right. */
+static void jump(void)
+{
+	comers("hostile jump 0");
+}
+
+static void dumpable(void)
+{
+	whole_life("changes dumpable 500");
+}
+
+static void setuid_drop(void)
+{
+	if (getuid() == 0)
+		whole_life("changes setuid 500");
+	else
+		t_note("not root: no setuid");
+}
+
+static void seccomp_errno(void)
+{
+	whole_life("changes seccomp-errno 500");
+}
+
+static void seccomp_kill(void)
+{
+	whole_life("changes seccomp-kill 500");
+}
+
+static void seccomp_late(void)
+{
+	whole_life("changes seccomp-late 500");
+}
+
+static void brief(void)
+{
+	whole_life(t_soak() ? "changes brief 20000" : "changes brief 800");
+}
+
+static void leader(void)
+{
+	whole_life("changes leader 500");
+}
+
+static void unmap(void)
+{
+	whole_life("changes unmap 300");
+}
+
+/* ------------------------------------------------------------------------ zoo */
+
+static const char *zoo_list(void)
+{
+	static char text[8192];
+	char line[600];
+	FILE *in;
+	size_t n;
+
+	snprintf(line, sizeof line, "%s list", t_built("tests/victims/zoo"));
+	in = popen(line, "re");
+	NEED(in, "%s", line);
+	n = fread(text, 1, sizeof text - 1, in);
+	text[n] = '\0';
+	pclose(in);
+	return text;
+}
+
+/* What one round makes of function `name`: it may be listed more than once. */
+static long long zoo_hits(const char *list, const char *name)
+{
+	long long hits = 0;
+	char want[80];
+
+	snprintf(want, sizeof want, "\n%s ", name);
+	if (!strncmp(list, want + 1, strlen(want + 1)))
+		hits += strtoll(list + strlen(want + 1), NULL, 10);
+	for (const char *at = list; (at = strstr(at, want)); at++)
+		hits += strtoll(at + strlen(want), NULL, 10);
+	return hits;
+}
+
+static void zoo_compare(const char *out, int rounds)
+{
+	const char *list = zoo_list();
+	char name[64], key[80];
+	int seen = 0;
+
+	for (const char *at = list; sscanf(at, "%63s", name) == 1; at = strchr(at, '\n') + 1) {
+		long long n, want = zoo_hits(list, name) * rounds;
+
+		snprintf(key, sizeof key, "zoo_%s", name);
+		n = text_count(out, key);
+		CHECK(n == want, "%s: counted %lld, not %lld", key, n, want);
+		seen++;
+	}
+	CHECK(seen > 50, "%d functions only", seen);
+}
+
+/* D2: entries of every kind. */
+static void zoo(void)
+{
+	int rounds = t_times(20, 2000);
+	char line[32];
+	struct vic v;
+	struct cmd c;
+
+	snprintf(line, sizeof line, "zoo %d", rounds);
+	vic_start(&v, line);
+	NEED(cmd_trace(&c, v.pid,
+		     "pid$target:a.out:zoo_*:entry { @[probefunc] = count(); }"),
+		"no trace");
+	CHECK(!strstr(cmd_text(c.err), "zoo_"), "sites were refused: %s", cmd_text(c.err));
+	vic_go(&v);
+	vic_wait(&v, 30000);
+	CHECK(cmd_wait(&c, 5000) == 0, "%s", cmd_text(c.err));
+	zoo_compare(cmd_text(c.out), rounds);
+	cmd_forget(&c);
+}
+
+/* D2, D6: a breakpoint on every instruction of every function. */
+static void zoo_everywhere(void)
+{
+	int rounds = t_times(10, 1000);
+	char line[32];
+	struct vic v;
+	struct cmd c;
+
+	snprintf(line, sizeof line, "zoo %d", rounds);
+	vic_start(&v, line);
+	NEED(cmd_trace(&c, v.pid,
+		     "pid$target:a.out:zoo_*:entry { @[probefunc] = count(); }"
+		     "pid$target:a.out:zoo_*:* { @all = count(); }"
+		     "pid$target:a.out:flag_*:* { @all = count(); }"),
+		"no trace");
+	vic_go(&v);
+	vic_wait(&v, 30000);
+	CHECK(cmd_wait(&c, 5000) == 0, "%s", cmd_text(c.err));
+	zoo_compare(cmd_text(c.out), rounds);
+	cmd_forget(&c);
+}
+
+/* D5: breakpoints are taken out while threads are in the middle of everything. */
+static void zoo_comers(void)
+{
+	struct vic v;
+
+	vic_start(&v, "zoo 1000000");
+	vic_go(&v);
+	for (int i = 0; i < t_times(10, 200) && !v.page->bad; i++) {
+		struct cmd c;
+
+		NEED(cmd_trace(&c, v.pid,
+			     "pid$target:a.out:zoo_*:entry { @ = count(); }"), "no trace");
+		t_pause(30000);
+		kill(c.pid, i % 2 ? SIGKILL : SIGINT);
+		CHECK(cmd_wait(&c, 5000) != -1, "dtproc stays");
+		vic_check_free(&v, "zoo");
+		cmd_forget(&c);
+	}
+	vic_end(&v);
+}
+
+static const struct t_case cases[] = {
+	{"blocked", blocked, 60, 120}, {"owntrap", owntrap, 60, 120},
+	{"ignored", ignored, 60, 120}, {"raised", raised, 60, 120},
+	{"both", both, 30, 0}, {"altstack", altstack, 60, 120}, {"tiny", tiny, 60, 120},
+	{"timer", timer, 60, 120}, {"jump", jump, 30, 60}, {"dumpable", dumpable, 30, 0},
+	{"setuid", setuid_drop, 30, 0}, {"seccomp-errno", seccomp_errno, 30, 0},
+	{"seccomp-kill", seccomp_kill, 30, 0}, {"seccomp-late", seccomp_late, 30, 0},
+	{"brief", brief, 30, 120}, {"leader", leader, 30, 0}, {"unmap", unmap, 30, 0},
+	{"zoo", zoo, 30, 120}, {"zoo-everywhere", zoo_everywhere, 30, 200},
+	{"zoo-comers", zoo_comers, 60, 200},
+};
+
+T_MAIN(cases)
