@@ -48,7 +48,7 @@ function step() {
     if (n < 40000) setImmediate(step);
     else console.log(h.digest("hex"));
 }
-if (process.argv.length > 2) process.stdin.once("data", () => { step(); process.stdin.pause(); });
+if (process.argv.includes("wait")) process.stdin.once("data", () => { step(); process.stdin.pause(); });
 else step();
 '''
 
