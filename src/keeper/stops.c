@@ -271,10 +271,10 @@ static void step_past(struct keeper *k)
 		uint64_t pc;
 		if (t->run != TASK_STOPPED || !s || !s->ready || (s->way == ARCH_SLOT && s->slot))
 			continue;
-		if (pt_peek_user(t->tid, arch_user_offset(ARCH_PC), &pc) || pc != t->skip)
-			continue;
-		t->skip = 0;
-		if (s->planted && site_lift(k, s))
+		int elsewhere = pt_peek_user(t->tid, arch_user_offset(ARCH_PC), &pc) ||
+			pc != t->skip;
+		t->skip = 0; /* in any case, or a task that was killed keeps us here */
+		if (elsewhere || (s->planted && site_lift(k, s)))
 			continue;
 		k->ledger->stepped++;
 		stops_step(k, t);
