@@ -90,6 +90,8 @@ static int run_until(struct keeper *k, struct task *t, int (*go)(pid_t), int wan
 		}
 		if (ev.status >> 16 == PTRACE_EVENT_STOP)
 			stops_group(k, t, WSTOPSIG(ev.status));
+		else if (WSTOPSIG(ev.status) == SIGSTOP)
+			t->owed_stop = 1;
 		if (WSTOPSIG(ev.status) == want || (ev.status >> 16) == want)
 			return 0;
 	}
@@ -143,9 +145,6 @@ static int settle(struct keeper *k, struct task *t)
 long inject_call_by(struct keeper *k, struct task *t, long nr, const uint64_t args[6])
 {
 	struct user_regs_struct saved, regs;
-	const uint64_t synchronous = 1ULL << (SIGSEGV - 1) | 1ULL << (SIGBUS - 1) |
-		1ULL << (SIGILL - 1) | 1ULL << (SIGFPE - 1) | 1ULL << (SIGTRAP - 1) |
-		1ULL << (SIGSYS - 1);
 	uint64_t mask;
 	pid_t tid = t->tid;
 	uint8_t held = k->held;
@@ -156,7 +155,7 @@ long inject_call_by(struct keeper *k, struct task *t, long nr, const uint64_t ar
 	if (settled)
 		return -ESRCH;
 	if (pt_get_regs(tid, &saved) || pt_get_mask(tid, &mask) ||
-		pt_set_mask(tid, mask | ~synchronous))
+		pt_set_mask(tid, ~0ULL))
 		return -ESRCH;
 	regs = saved;
 	arch_set_call(&regs, k->syscall_pc, nr, args);
@@ -165,6 +164,7 @@ long inject_call_by(struct keeper *k, struct task *t, long nr, const uint64_t ar
 		return -ESRCH;
 	pt_set_regs(tid, &saved);
 	pt_set_mask(tid, mask);
+	stops_pay(t);
 	return result;
 }
 

@@ -41,6 +41,7 @@ struct task {
 	uint8_t vforking;   /* waits in the kernel for its vfork child: as good as stopped */
 	uint8_t listen;	    /* a group stop is in effect: resume by PTRACE_LISTEN */
 	uint8_t mask_known; /* `mask` was read at a stop that changed nothing */
+	uint8_t owed_stop;  /* a SIGSTOP came while nothing could be delivered */
 	int sig;	    /* to deliver when resumed */
 	dtproc_addr skip;   /* it has hit the trap here already: go past it, uncounted */
 	/* A hit that the program will repeat for reasons of its own (a restarted call,
@@ -191,6 +192,8 @@ void task_resume(struct keeper *, struct task *);
 void stops_group(struct keeper *, struct task *, int sig);
 /* Moves the PC of a stopped task out of our slots. */
 void stops_normalize(struct keeper *, struct task *);
+/* Sends a SIGSTOP again that came at a moment when it could not be let through. */
+void stops_pay(struct task *);
 /* Single-steps one stopped task with asynchronous signals held off; 0: done. */
 int stops_step(struct keeper *, struct task *);
 

@@ -223,6 +223,13 @@ static const uint64_t synchronous = 1ULL << (SIGSEGV - 1) | 1ULL << (SIGBUS - 1)
 	1ULL << (SIGILL - 1) | 1ULL << (SIGFPE - 1) | 1ULL << (SIGTRAP - 1) |
 	1ULL << (SIGSYS - 1);
 
+void stops_pay(struct task *t)
+{
+	if (t->owed_stop)
+		kill(t->tgid, SIGSTOP); /* nothing can see who sends a SIGSTOP */
+	t->owed_stop = 0;
+}
+
 int stops_step(struct keeper *k, struct task *t)
 {
 	struct wait_event ev;
@@ -245,9 +252,13 @@ int stops_step(struct keeper *k, struct task *t)
 				stops_group(k, t, WSTOPSIG(ev.status));
 			continue;
 		}
-		done = WSTOPSIG(ev.status);
+		if (WSTOPSIG(ev.status) == SIGSTOP)
+			t->owed_stop = 1;
+		else
+			done = WSTOPSIG(ev.status);
 	}
 	pt_set_mask(t->tid, mask);
+	stops_pay(t);
 	t->at_event = 0;
 	if (done != SIGTRAP) { /* the instruction faulted: its handler may try again */
 		t->sig = done;
