@@ -69,7 +69,7 @@ struct hold_session *hold_session_of(const struct dtproc_proc *);
 int hold_created(const struct dtproc_proc *);
 /* A pointer of the layer above; `destroy` is called when the handle ends. */
 void hold_set_user(struct dtproc_proc *, void *user, void (*destroy)(void *user));
-void *hold_user(const struct dtproc_proc *);
+void *hold_user(struct dtproc_proc *);
 /* The keeper's counters, mapped; NULL for a read-only handle.  Borrowed. */
 const struct wire_ledger *hold_ledger(const struct dtproc_proc *);
 

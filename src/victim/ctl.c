@@ -208,11 +208,11 @@ static int wait_gone(const struct victim_ctl *c, int timeout_ms)
 	return n > 0;
 }
 
-/* Hangs up; when this returns the keeper is gone. */
-static void disconnect(struct victim_ctl *c)
+void victim_ctl_hang_up(struct victim_ctl *c)
 {
 	siginfo_t info;
 
+	c->broken = 1;
 	close_fd(&c->requests);
 	close_fd(&c->events);
 	if (c->keeper < 0)
@@ -228,9 +228,11 @@ static void disconnect(struct victim_ctl *c)
 	close_fd(&c->keeper);
 }
 
-void victim_ctl_close(struct victim_ctl *c)
+void victim_ctl_abandon(struct victim_ctl *c)
 {
-	disconnect(c);
+	close_fd(&c->requests);
+	close_fd(&c->events);
+	close_fd(&c->keeper);
 	if (c->map)
 		munmap((void *)c->map, WIRE_LEDGER_BYTES);
 	c->map = NULL;
@@ -238,11 +240,17 @@ void victim_ctl_close(struct victim_ctl *c)
 	close_fd(&c->ledger);
 }
 
+void victim_ctl_close(struct victim_ctl *c)
+{
+	victim_ctl_hang_up(c);
+	victim_ctl_abandon(c);
+}
+
 int victim_ctl_replace(struct victim_ctl *c)
 {
 	if (c->keeper >= 0)
 		kill_keeper(c);
-	disconnect(c);
+	victim_ctl_hang_up(c);
 	return connect_keeper(c, NULL);
 }
 

@@ -85,7 +85,7 @@ int victim_stat_parse(const char *text, struct victim_stat *out)
 {
 	const char *open = strchr(text, '('), *close = strrchr(text, ')');
 	struct victim_stat st = {0};
-	unsigned long long start;
+	unsigned long long start, code;
 	size_t len;
 	int ppid;
 
@@ -93,8 +93,8 @@ int victim_stat_parse(const char *text, struct victim_stat *out)
 		return garbled("stat");
 	if (sscanf(close + 1,
 		    " %c %d %*d %*d %*d %*d %lu %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d"
-		    " %*d %*d %llu",
-		    &st.state, &ppid, &st.flags, &start) != 4)
+		    " %*d %*d %llu %*u %*d %*u %llu",
+		    &st.state, &ppid, &st.flags, &start, &code) != 5)
 		return garbled("stat");
 	len = (size_t)(close - open - 1);
 	if (len >= sizeof st.comm)
@@ -102,6 +102,7 @@ int victim_stat_parse(const char *text, struct victim_stat *out)
 	memcpy(st.comm, open + 1, len);
 	st.ppid = ppid;
 	st.start_time = start;
+	st.start_code = code;
 	*out = st;
 	return 0;
 }

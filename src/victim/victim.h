@@ -18,6 +18,7 @@ struct victim_stat {
 	pid_t ppid;
 	unsigned long flags; /* PF_* of the kernel */
 	uint64_t start_time; /* ticks since boot: with the PID it names the process */
+	dtproc_addr start_code; /* of its program's text; 1 or 0: not for us to see */
 	char comm[64];
 };
 
@@ -109,7 +110,11 @@ int victim_ctl_open(struct victim_ctl *, const struct victim_program *program) M
 /* Ends a dead or silent keeper and starts a successor on the same ledger (rule H4). */
 int victim_ctl_replace(struct victim_ctl *) MUST_USE;
 /* Hangs up and waits until the keeper is gone (it lets go by itself). */
+void victim_ctl_hang_up(struct victim_ctl *);
+/* The same, and gives the memfds and the ledger's mapping back. */
 void victim_ctl_close(struct victim_ctl *);
+/* In a child that the client forked: gives everything back without a word. */
+void victim_ctl_abandon(struct victim_ctl *);
 
 /*
  * One request and its reply.  Fills in magic, version and seq of *req.  Returns 0 or

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The lock of a handle.  Its owner is named by the address of a variable of the thread,
+ * which no two living threads share.  Only the owner itself can read its own name there,
+ * so the comparison needs no lock.
+ */
+#include "handle.h"
+
+#include <base/log.h>
+
+static _Thread_local char me;
+
+int lock_init(struct hold_lock *l)
+{
+	l->owner = NULL;
+	if (pthread_mutex_init(&l->mutex, NULL))
+		return err_nomem("a lock");
+	return 0;
+}
+
+void lock_fini(struct hold_lock *l)
+{
+	pthread_mutex_destroy(&l->mutex);
+}
+
+int lock_is_mine(const struct hold_lock *l)
+{
+	return __atomic_load_n(&l->owner, __ATOMIC_RELAXED) == &me;
+}
+
+static void take(struct hold_lock *l)
+{
+	pthread_mutex_lock(&l->mutex);
+	__atomic_store_n(&l->owner, &me, __ATOMIC_RELAXED);
+}
+
+static void give(struct hold_lock *l)
+{
+	__atomic_store_n(&l->owner, NULL, __ATOMIC_RELAXED);
+	pthread_mutex_unlock(&l->mutex);
+}
+
+void lock_drop(struct hold_lock *l)
+{
+	if (lock_is_mine(l))
+		give(l);
+}
+
+struct hold_guard hold_enter(struct dtproc_proc *p)
+{
+	if (lock_is_mine(&p->lock))
+		return (struct hold_guard){NULL};
+	take(&p->lock);
+	return (struct hold_guard){p};
+}
+
+void hold_leave(struct hold_guard *g)
+{
+	if (g->proc)
+		give(&g->proc->lock);
+}
+
+int dtproc_proc_lock(struct dtproc_proc *p)
+{
+	if (lock_is_mine(&p->lock))
+		return err_set(DTPROC_ELOCK, "pid %d is locked by this thread already",
+			(int)p->pid);
+	take(&p->lock);
+	return 0;
+}
+
+int dtproc_proc_unlock(struct dtproc_proc *p)
+{
+	if (!lock_is_mine(&p->lock) || p->in_callback)
+		return err_set(DTPROC_ELOCK, "pid %d is not locked by this thread",
+			(int)p->pid);
+	give(&p->lock);
+	return 0;
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What is done with the victim behind a handle: memory, running, sites. */
+#include "handle.h"
+
+#include <base/clean.h>
+#include <base/log.h>
+
+#include <string.h>
+
+/* Bytes of a write that go over in one request. */
+#define WRITE_CHUNK (1u << 20)
+
+/* ------------------------------------------------------------------ memory */
+
+/* The image went away under a read: by an end, or by an exec. */
+static ssize_t image_gone(struct dtproc_proc *p)
+{
+	struct dtproc_proc_status st;
+
+	if (p->kind == HOLD_RDONLY) {
+		dtproc_proc_status(p, &st); /* looks for its end */
+		if (!state_ended(p) && image_refresh(p))
+			return DTPROC_EPERM;
+	}
+	if (state_ended(p))
+		return state_error(p);
+	return err_set(DTPROC_EIMAGE, "pid %d has ended or executed another program",
+		(int)p->pid);
+}
+
+static int can_access(struct dtproc_proc *p)
+{
+	control_pump(p);
+	if (p->kind == HOLD_CONTROL && state_ended(p))
+		return state_error(p);
+	if (p->image.mem < 0)
+		return err_set(DTPROC_EPERM, "pid %d: its memory may not be read by us",
+			(int)p->pid);
+	return 0;
+}
+
+ssize_t dtproc_proc_read(struct dtproc_proc *p, dtproc_addr addr, void *buf, size_t len)
+{
+	CLEAN(hold_leave) struct hold_guard g = hold_enter(p);
+	int rc = can_access(p);
+	ssize_t n;
+
+	if (rc || len == 0)
+		return rc;
+	n = victim_mem_read(p->image.mem, addr, buf, len);
+	if (n == DTPROC_EIMAGE)
+		return image_gone(p);
+	if (n > 0 && p->kind == HOLD_CONTROL && !p->hung_up)
+		victim_ctl_overlay(&p->ctl, addr, buf, (size_t)n);
+	return n;
+}
+
+static ssize_t write_chunk(
+	struct dtproc_proc *p, dtproc_addr addr, const void *buf, size_t len)
+{
+	struct wire_request req = {.op = WIRE_WRITE, .addr = addr, .count = len};
+	struct wire_reply reply;
+	int rc = victim_ctl_put(&p->ctl, buf, len);
+
+	if (rc == 0)
+		rc = request_call(p, &req, NULL, 0, &reply);
+	if (rc)
+		return rc;
+	return reply.value > len ? (ssize_t)len : (ssize_t)reply.value;
+}
+
+/* All writes go to the keeper, which knows what of its own lies under them. */
+ssize_t dtproc_proc_write(
+	struct dtproc_proc *p, dtproc_addr addr, const void *buf, size_t len)
+{
+	CLEAN(hold_leave) struct hold_guard g = hold_enter(p);
+	size_t done = 0;
+
+	if (p->kind == HOLD_RDONLY)
+		return err_set(DTPROC_ESTATE, "pid %d is held read-only", (int)p->pid);
+	while (done < len) {
+		size_t want = len - done < WRITE_CHUNK ? len - done : WRITE_CHUNK;
+		ssize_t n = write_chunk(p, addr + done, (const char *)buf + done, want);
+		if (n < 0 && done == 0)
+			return n;
+		if (n > 0)
+			done += (size_t)n;
+		if (n < (ssize_t)want)
+			break;
+	}
+	return (ssize_t)done;
+}
+
+int hold_maps(struct dtproc_proc *p, struct victim_maps *out)
+{
+	CLEAN(hold_leave) struct hold_guard g = hold_enter(p);
+	struct victim_maps maps;
+	int rc;
+
+	if (p->kind == HOLD_CONTROL && state_ended(p))
+		return state_error(p);
+	rc = victim_maps_read(p->pid, &maps);
+	if (rc)
+		return rc;
+	/* Read by number: it is this process's if that is still alive (A7). */
+	if (victim_ended(p->pidfd)) {
+		victim_maps_free(&maps);
+		return err_set(DTPROC_ENOPROC, "pid %d has ended", (int)p->pid);
+	}
+	*out = maps;
+	return 0;
+}
+
+/* ------------------------------------------------------------------ running */
+
+int dtproc_proc_continue(struct dtproc_proc *p)
+{
+	CLEAN(hold_leave) struct hold_guard g = hold_enter(p);
+	struct wire_request req = {.op = WIRE_CONTINUE};
+	struct wire_reply reply;
+	struct dtproc_proc_status st;
+
+	dtproc_proc_status(p, &st);
+	if (st.run != DTPROC_IDLE)
+		return 0;
+	return request_call(p, &req, NULL, 0, &reply);
+}
+
+int dtproc_proc_stop(struct dtproc_proc *p)
+{
+	CLEAN(hold_leave) struct hold_guard g = hold_enter(p);
+	struct wire_request req = {.op = WIRE_STOP};
+	struct wire_reply reply;
+
+	return request_call(p, &req, NULL, 0, &reply);
+}
+
+/* ------------------------------------------------------- programs and sites */
+
+int hold_programs(struct dtproc_proc *p, const void *bytes, size_t len)
+{
+	CLEAN(hold_leave) struct hold_guard g = hold_enter(p);
+	struct wire_request req = {.op = WIRE_PROGRAMS, .count = len};
+	struct wire_reply reply;
+
+	if (p->kind == HOLD_CONTROL && !p->hung_up) {
+		int rc = victim_ctl_put(&p->ctl, bytes, len);
+		if (rc)
+			return rc;
+	}
+	return request_call(p, &req, NULL, 0, &reply);
+}
+
+int hold_segment(struct dtproc_proc *p, int segment, int doorbell)
+{
+	CLEAN(hold_leave) struct hold_guard g = hold_enter(p);
+	struct wire_request req = {.op = WIRE_SEGMENT};
+	struct wire_reply reply;
+	int fds[2] = {segment, doorbell};
+
+	return request_call(p, &req, fds, 2, &reply);
+}
+
+/* Sends `n` sites and, where they come back changed, fetches them. */
+static int send_sites(struct dtproc_proc *p, uint32_t op, const struct wire_site *sites,
+	size_t n, struct wire_reply *reply)
+{
+	struct wire_request req = {.op = op, .count = n};
+
+	if (p->kind == HOLD_CONTROL && !p->hung_up) {
+		int rc = victim_ctl_put(&p->ctl, sites, n * sizeof *sites);
+		if (rc)
+			return rc;
+	}
+	return request_call(p, &req, NULL, 0, reply);
+}
+
+long hold_arm(struct dtproc_proc *p, struct wire_site *sites, size_t n)
+{
+	CLEAN(hold_leave) struct hold_guard g = hold_enter(p);
+	struct wire_reply reply;
+	int rc;
+
+	for (size_t i = 0; i < n; i++) {
+		sites[i].result = 0;
+		sites[i].reason = 0;
+	}
+	rc = send_sites(p, WIRE_ARM, sites, n, &reply);
+	if (rc == 0)
+		rc = victim_ctl_get(&p->ctl, sites, n * sizeof *sites);
+	if (rc)
+		return rc;
+	return reply.value > n ? (long)n : (long)reply.value;
+}
+
+int hold_disarm(struct dtproc_proc *p, const struct wire_site *sites, size_t n)
+{
+	CLEAN(hold_leave) struct hold_guard g = hold_enter(p);
+	struct wire_reply reply;
+
+	return send_sites(p, WIRE_DISARM, sites, n, &reply);
+}
+
+/* ------------------------------------------------------------------ run to */
+
+static void stop_there(struct dtproc_proc *p, struct dtproc_bkpt *b, pid_t tid, void *arg)
+{
+	int *code = arg;
+
+	*code = dtproc_proc_stop(p);
+}
+
+/* Why it is not at the address although the waiting is over. */
+static int not_there(struct dtproc_proc *p, int waited, int code)
+{
+	if (state_ended(p))
+		return state_error(p);
+	return waited ? waited : code;
+}
+
+int hold_run_to(struct dtproc_proc *p, dtproc_addr addr, int timeout_ms)
+{
+	struct dtproc_bkpt *b;
+	int code = DTPROC_ESTATE, waited, removed;
+
+	if (lock_is_mine(&p->lock))
+		return err_set(DTPROC_ELOCK, "pid %d is locked by this thread", (int)p->pid);
+	int rc = dtproc_bkpt_add(p, addr, stop_there, &code, &b);
+	if (rc)
+		return rc;
+	rc = dtproc_proc_continue(p);
+	waited = rc ? rc : state_wait(p, 1u << DTPROC_IDLE, timeout_ms);
+	/* Behind this nobody writes `code`: the callback runs with the handle locked. */
+	removed = dtproc_bkpt_remove(p, b);
+	if (waited || code || state_ended(p))
+		return not_there(p, waited, code);
+	return removed;
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Addresses by name, through the objects that the victim has mapped. */
+#include "handle.h"
+
+#include <base/clean.h>
+#include <object/object.h>
+
+#include <stdio.h>
+#include <string.h>
+
+/* One executable mapping of a file that is asked for the name. */
+struct query {
+	pid_t pid;
+	const char *object, *name;
+	uint64_t program_dev, program_ino; /* the program itself, for "a.out" */
+};
+
+static void unref(struct object **o)
+{
+	object_unref(*o);
+}
+
+static int is_wanted(const struct query *q, const struct object *o, const struct victim_map *m)
+{
+	if (!q->object || !*q->object)
+		return 1;
+	if (!strcmp(q->object, "a.out"))
+		return m->dev == q->program_dev && m->inode == q->program_ino;
+	return object_is_called(object_name(o), q->object);
+}
+
+/* 0: found; else not here. */
+static int look(const struct query *q, const struct victim_map *m, dtproc_addr *addr,
+	size_t *size)
+{
+	CLEAN(unref) struct object *o = NULL;
+	const struct object_symbol *list, *sym;
+	struct object_id id = {m->dev, m->inode};
+	uint64_t bias;
+	size_t n;
+
+	if (object_open_mapped(q->pid, m->start, m->end, m->path, &id, &o))
+		return -1;
+	if (!is_wanted(q, o, m) || object_symbols(o, &list, &n))
+		return -1;
+	sym = object_find(o, q->name, NULL);
+	if (!sym || object_bias(o, m->start, m->offset, &bias))
+		return -1;
+	*addr = sym->value + bias;
+	if (size)
+		*size = sym->size;
+	return 0;
+}
+
+static int search(const struct query *q, const struct victim_maps *maps, dtproc_addr *addr,
+	size_t *size)
+{
+	for (size_t i = 0; i < maps->n; i++) {
+		const struct victim_map *m = &maps->at[i];
+		if (m->inode && (m->flags & VICTIM_MAP_EXEC) && !look(q, m, addr, size))
+			return 0;
+	}
+	return err_set(DTPROC_ENOSYM, "pid %d has no symbol '%s'%s%s", (int)q->pid, q->name,
+		q->object ? " in " : "", q->object ? q->object : "");
+}
+
+/* Device and inode of the program, from the mapping that holds its code. */
+static void find_program(struct query *q, const struct victim_maps *maps)
+{
+	struct victim_stat st;
+	const struct victim_map *m;
+
+	if (victim_stat_read(q->pid, &st))
+		return;
+	m = victim_maps_find(maps, st.start_code);
+	if (!m)
+		return;
+	q->program_dev = m->dev;
+	q->program_ino = m->inode;
+}
+
+int dtproc_proc_symbol(struct dtproc_proc *p, const char *object, const char *name,
+	dtproc_addr *addr, size_t *size)
+{
+	struct query q = {.pid = p->pid, .object = object, .name = name};
+	struct victim_maps maps = {0};
+	int rc = hold_maps(p, &maps);
+
+	if (rc)
+		return rc;
+	find_program(&q, &maps);
+	rc = search(&q, &maps, addr, size);
+	victim_maps_free(&maps);
+	return rc;
+}
