@@ -134,11 +134,12 @@ static void move_jump(const struct insn *in, const uint8_t *bytes, dtproc_addr f
 	case ZYDIS_MNEMONIC_JECXZ:
 		move_loop(in, bytes, from, to, m);
 		return;
-	default:
-		if (in->i.meta.category == ZYDIS_CATEGORY_COND_BR)
+	default: /* xbegin is in that category too, but has no condition */
+		if (in->i.meta.category == ZYDIS_CATEGORY_COND_BR &&
+			in->i.mnemonic != ZYDIS_MNEMONIC_XBEGIN)
 			move_jcc(in, from, to, m);
 		else
-			m->way = ARCH_STEP; /* xbegin */
+			m->way = ARCH_STEP;
 	}
 }
 

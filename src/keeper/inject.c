@@ -8,8 +8,8 @@
  * again before its registers are put back, because only then does the kernel restart a
  * system call that the first stop had cut short.
  *
- * Never under seccomp: its filter might kill the victim for a call that the program
- * itself would not make.
+ * Never under seccomp, whose filter might kill the victim for a call that the program
+ * itself would not make, unless we may suspend it for that moment (CAP_SYS_ADMIN).
  */
 #include "keeper.h"
 #include "ptrace.h"
@@ -73,7 +73,7 @@ static long status_number(pid_t pid, const char *field)
 void inject_probe(struct keeper *k)
 {
 	k->syscall_pc = find_syscall(k);
-	k->no_inject = !k->syscall_pc || status_number(k->pid, "Seccomp:") > 0;
+	k->no_inject = !k->syscall_pc;
 }
 
 /* Resumes by `go` until the task reports a stop that `want` accepts; 0, or -ESRCH. */
@@ -142,6 +142,19 @@ static int settle(struct keeper *k, struct task *t)
 	return 0;
 }
 
+/* Takes the victim's seccomp filter out of the way of one call, or puts it back. */
+static int suspend_seccomp(struct keeper *k, pid_t tid, long suspend)
+{
+	long options = pt_options | (k->created ? pt_options_created : 0);
+
+	if (status_number(tid, "Seccomp:") <= 0)
+		return 0;
+	if (!pt_set_options(tid, options | suspend))
+		return 0;
+	k->no_inject = 1;
+	return -EPERM;
+}
+
 long inject_call_by(struct keeper *k, struct task *t, long nr, const uint64_t args[6])
 {
 	struct user_regs_struct saved, regs;
@@ -154,6 +167,8 @@ long inject_call_by(struct keeper *k, struct task *t, long nr, const uint64_t ar
 	k->held = held;
 	if (settled)
 		return -ESRCH;
+	if (suspend_seccomp(k, tid, pt_suspend_seccomp))
+		return -EPERM;
 	if (pt_get_regs(tid, &saved) || pt_get_mask(tid, &mask) ||
 		pt_set_mask(tid, ~0ULL))
 		return -ESRCH;
@@ -164,6 +179,7 @@ long inject_call_by(struct keeper *k, struct task *t, long nr, const uint64_t ar
 		return -ESRCH;
 	pt_set_regs(tid, &saved);
 	pt_set_mask(tid, mask);
+	suspend_seccomp(k, tid, 0);
 	stops_pay(t);
 	return result;
 }

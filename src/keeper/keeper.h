@@ -135,7 +135,7 @@ struct keeper {
 	uint8_t view_ok;
 
 	dtproc_addr syscall_pc; /* a system call instruction in the victim's vDSO */
-	uint8_t no_inject;	/* the victim's seccomp mode forbids injected calls */
+	uint8_t no_inject;	/* no call can be injected: no place for it, or seccomp */
 	uint8_t trap_handled;	/* the victim has a SIGTRAP disposition of its own */
 	uint8_t trap_action[32]; /* it, as rt_sigaction gives it */
 	dtproc_addr scratch;	 /* a writable page in the victim, once needed */

@@ -5,7 +5,9 @@
  *
  * Between two hits that follow each other closely the loop gives its CPU away by
  * sched_yield() instead of sleeping: on one CPU the victim then runs up to its next hit,
- * and neither a poll nor a wake-up is paid for (docs/DECISIONS.md).
+ * and neither a poll nor a wake-up is paid for; on two, waking up would cost several
+ * times the hit (docs/DECISIONS.md).  It does so for SPIN_NS at most, and only a moment
+ * once that has been in vain some times in a row.
  */
 #include "keeper.h"
 
@@ -21,51 +23,34 @@
 #include <unistd.h>
 
 #define STOPS_A_ROUND 16
-#define YIELDS 2
-/* Cold hits between two looks at which CPU the victim runs on. */
-#define COLD_HITS 32
+#define SPIN_NS 50000u
+#define VAIN_MAX 8
+#define RETRY 256
 
 static struct keeper keeper;
 
-/* The next stop; when the last one was a hit the next is waited for a little. */
-static int next_stop(struct keeper *k, struct wait_event *ev)
+/* Waits a little for the stop that follows a hit; 1: here it is. */
+static int spin(struct keeper *k, struct wait_event *ev)
 {
-	if (wait_any(ev) > 0)
-		return 1;
-	for (int i = 0; k->hot && i < YIELDS; i++) {
+	static unsigned vain;
+	uint64_t until = vain % RETRY < VAIN_MAX ? now_ns() + SPIN_NS : 0;
+	unsigned n = 0;
+
+	do {
 		sched_yield();
-		if (wait_any(ev) > 0)
+		if (wait_any(ev) > 0) {
+			vain = 0;
 			return 1;
-	}
+		}
+	} while (++n < 2 || (until && now_ns() < until));
+	vain++;
 	k->hot = 0;
 	return 0;
 }
 
-/* Moves to the CPU that the victim's thread runs on: a wake-up there is cheapest. */
-static void follow_cpu(struct task *t)
+static int next_stop(struct keeper *k, struct wait_event *ev)
 {
-	static cpu_set_t allowed;
-	static int known;
-	cpu_set_t one;
-	uint64_t cpu;
-
-	if (!known)
-		known = !sched_getaffinity(0, sizeof allowed, &allowed);
-	if (!known || CPU_COUNT(&allowed) < 2 || task_stat(t, 39, &cpu) ||
-		cpu >= CPU_SETSIZE || !CPU_ISSET(cpu, &allowed))
-		return;
-	CPU_ZERO(&one);
-	CPU_SET(cpu, &one);
-	sched_setaffinity(0, sizeof one, &one);
-}
-
-static void note_cold_hit(struct keeper *k, pid_t tid)
-{
-	static unsigned cold;
-	struct task *t = task_get(k, tid);
-
-	if (t && k->hot && ++cold % COLD_HITS == 1)
-		follow_cpu(t);
+	return wait_any(ev) > 0 || (k->hot && spin(k, ev));
 }
 
 /* A stop of all was wanted: for an event breakpoint, or to step a thread. */
@@ -88,14 +73,12 @@ static void stop_as_wanted(struct keeper *k)
 		stops_release(k);
 }
 
-static void handle_stops(struct keeper *k, int after_sleep)
+static void handle_stops(struct keeper *k)
 {
 	struct wait_event ev;
 
 	for (int i = 0; i < STOPS_A_ROUND && next_stop(k, &ev); i++) {
 		stops_dispatch(k, &ev);
-		if (after_sleep && i == 0)
-			note_cold_hit(k, ev.tid);
 		if (k->held == 2)
 			stop_as_wanted(k);
 	}
@@ -131,17 +114,14 @@ static void look_around(struct keeper *k, int timeout)
 
 static void loop(struct keeper *k)
 {
-	int busy = 0;
-
 	while (!k->finished) {
-		uint64_t hits = k->ledger->hits;
-		handle_stops(k, !busy);
+		handle_stops(k);
 		free_sharers(k);
 		events_flush(k);
 		if (k->client_gone)
 			end_client_gone(k);
 		else
-			look_around(k, (busy = k->hot && hits != k->ledger->hits) ? 0 : -1);
+			look_around(k, k->hot ? 0 : -1);
 	}
 }
 

@@ -10,6 +10,7 @@ const long pt_options = PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRAC
 	PTRACE_O_TRACEVFORKDONE | PTRACE_O_TRACEEXEC | PTRACE_O_TRACESYSGOOD;
 /* A created victim ends with its keeper (A10). */
 const long pt_options_created = PTRACE_O_EXITKILL;
+const long pt_suspend_seccomp = PTRACE_O_SUSPEND_SECCOMP;
 
 static int call(int op, pid_t tid, uintptr_t addr, uintptr_t data)
 {
@@ -44,6 +45,11 @@ int pt_step(pid_t tid)
 int pt_syscall(pid_t tid)
 {
 	return call(PTRACE_SYSCALL, tid, 0, 0);
+}
+
+int pt_set_options(pid_t tid, long options)
+{
+	return call(PTRACE_SETOPTIONS, tid, 0, (uintptr_t)options);
 }
 
 int pt_detach(pid_t tid, int sig)

@@ -33,5 +33,8 @@ int pt_trap_pending(pid_t tid);
 
 /* What a grab asks of a task, and what a created victim has besides. */
 extern const long pt_options, pt_options_created;
+/* Option that takes seccomp out of the way; only for the privileged. */
+extern const long pt_suspend_seccomp;
+int pt_set_options(pid_t tid, long options);
 
 #endif

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Moving instructions: what is moved runs as at its old place, and every boundary of the
+   result is a state of the program's own (D6). */
+#include "unit.h"
+
+#include <arch/arch.h>
+
+#include <string.h>
+#include <sys/mman.h>
+
+static uint8_t *text, *slot;
+
+static int make_memory(void **state)
+{
+	(void)state;
+	text = mmap((void *)0x40000000, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	slot = mmap((void *)0x50000000, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	return text == MAP_FAILED || slot == MAP_FAILED;
+}
+
+/* Runs f at `text` once as it is and once by way of the slot; both must agree. */
+static void check_both(const void *bytes, size_t n, unsigned first, long arg, long want)
+{
+	struct arch_moved m = {0};
+	long (*plain)(long) = (long (*)(long))(uintptr_t)text;
+	long (*moved)(long) = (long (*)(long))(uintptr_t)slot;
+
+	memset(text, 0xcc, 256);
+	memcpy(text, bytes, n);
+	assert_int_equal(plain(arg), want);
+	arch_move(text, 16, (uintptr_t)text, (uintptr_t)slot, &m);
+	assert_int_equal(m.way, ARCH_SLOT);
+	assert_int_equal(m.len, first);
+	memcpy(slot, m.code, sizeof m.code);
+	text[0] = 0xcc; /* the displaced instruction is not reached any more */
+	assert_int_equal(moved(arg), want);
+}
+
+#define CHECK(code, first, arg, want)                                                    \
+	check_both(code, sizeof(code) - 1, first, arg, want)
+
+static void test_plain(void **state)
+{
+	(void)state;
+	/* push rbp; mov rax, rdi; pop rbp; ret */
+	CHECK("\x55\x48\x89\xf8\x5d\xc3", 1, 77, 77);
+	/* endbr64; lea rax, [rdi+1]; ret */
+	CHECK("\xf3\x0f\x1e\xfa\x48\x8d\x47\x01\xc3", 4, 5, 6);
+	/* sub rsp, 8; lea rax, [rdi+rdi]; add rsp, 8; ret */
+	CHECK("\x48\x83\xec\x08\x48\x8d\x04\x3f\x48\x83\xc4\x08\xc3", 4, 21, 42);
+	/* nop dword [rax+rax]; mov eax, edi; ret */
+	CHECK("\x0f\x1f\x44\x00\x00\x89\xf8\xc3", 5, 9, 9);
+}
+
+static void test_rip_relative(void **state)
+{
+	(void)state;
+	/* mov rax, [rip+1]; ret; 8 bytes */
+	CHECK("\x48\x8b\x05\x01\x00\x00\x00\xc3\x2a\x00\x00\x00\x00\x00\x00\x00", 7, 0, 42);
+	/* cmp dword [rip+13], 7 (an immediate behind it); sete al; movzx eax, al; ret */
+	CHECK("\x83\x3d\x09\x00\x00\x00\x07\x0f\x94\xc0\x0f\xb6\xc0\xc3\x90\x90\x07\x00\x00"
+	      "\x00",
+		7, 0, 1);
+	/* lea rax, [rip+0]; sub rax, that; ret */
+	CHECK("\x48\x8d\x05\x00\x00\x00\x00\x48\x2d\x07\x00\x00\x40\xc3", 7, 0, 0);
+}
+
+static void test_branches(void **state)
+{
+	(void)state;
+	/* jmp +5; mov eax, 1; mov eax, 2; ret */
+	CHECK("\xeb\x05\xb8\x01\x00\x00\x00\xb8\x02\x00\x00\x00\xc3", 2, 0, 2);
+	CHECK("\xe9\x05\x00\x00\x00\xb8\x01\x00\x00\x00\xb8\x02\x00\x00\x00\xc3", 5, 0, 2);
+	/* jrcxz +6; mov eax, 1; ret; mov eax, 2; ret (rcx is 0 or not: by loop) */
+	for (long n = 0; n < 2; n++) {
+		/* the flags come from the caller: test edi, edi is run in `want` */
+		struct arch_moved m = {0};
+		const uint8_t je[] = {0x74, 0x10}, jrcxz[] = {0xe3, 0x10},
+			      loop[] = {0xe2, 0xf0};
+		const uint8_t *in[] = {je, jrcxz, loop};
+		for (size_t i = 0; i < COUNT_OF(in); i++) {
+			arch_move(in[i], 2, 0x40000000, 0x50000000, &m);
+			assert_int_equal(m.way, ARCH_SLOT);
+			assert_int_equal(m.len, 2);
+		}
+	}
+}
+
+/* D6: every boundary of a moved loop is told as a PC of the program. */
+static void test_boundaries(void **state)
+{
+	struct arch_moved m = {0};
+	const uint8_t jrcxz[] = {0xe3, 0x10}, push[] = {0x55}, jne[] = {0x75, 0x20};
+
+	(void)state;
+	arch_move(jrcxz, 2, 0x1000, 0x2000, &m);
+	assert_int_equal(arch_slot_pc(m.code, m.size, 0x2000, 2), 0x1002);
+	assert_int_equal(arch_slot_pc(m.code, m.size, 0x2000, 7), 0x1012);
+	arch_move(push, 1, 0x1000, 0x2000, &m);
+	assert_int_equal(arch_slot_pc(m.code, m.size, 0x2000, 1), 0x1001);
+	arch_move(jne, 2, 0x1000, 0x2000, &m);
+	assert_int_equal(arch_slot_pc(m.code, m.size, 0x2000, 6), 0x1002);
+	assert_int_equal(arch_slot_pc(m.code, m.size, 0x2000, 3), 0);
+	/* out of a relative jump's reach */
+	arch_move(push, 1, 0x1000, 0x700000000000, &m);
+	assert_int_equal(arch_slot_pc(m.code, m.size, 0x700000000000, 1), 0x1001);
+	assert_int_equal(m.size, 15);
+}
+
+static void test_refused(void **state)
+{
+	struct arch_moved m = {0};
+	const uint8_t trap[] = {0xcc}, junk[] = {0x06}, far_mov[] = {0x48, 0x8b, 0x05, 0, 0, 0, 0},
+		      call[] = {0xe8, 1, 0, 0, 0}, begin[] = {0xc7, 0xf8, 0, 0, 0, 0};
+
+	(void)state;
+	arch_move(trap, 1, 0, 0, &m);
+	assert_int_equal(m.way, ARCH_REFUSE_TRAP);
+	arch_move(junk, 1, 0, 0, &m);
+	assert_int_equal(m.way, ARCH_REFUSE_DECODE);
+	arch_move(far_mov, 3, 0, 0, &m); /* cut short */
+	assert_int_equal(m.way, ARCH_REFUSE_DECODE);
+	arch_move(far_mov, 7, 0x1000, 0x700000000000, &m);
+	assert_int_equal(m.way, ARCH_STEP);
+	arch_move(begin, 6, 0x1000, 0x2000, &m);
+	assert_int_equal(m.way, ARCH_STEP);
+	arch_move(call, 5, 0x1000, 0x2000, &m);
+	assert_int_equal(m.way, ARCH_EMULATE);
+}
+
+/* ------------------------------------------------------------------------- calls */
+
+static int rd(void *cookie, dtproc_addr addr, void *buf, size_t len)
+{
+	memcpy(buf, (char *)cookie + (addr & 0xfff), len);
+	return 0;
+}
+
+static int wr(void *cookie, dtproc_addr addr, const void *buf, size_t len)
+{
+	memcpy((char *)cookie + (addr & 0xfff), buf, len);
+	return 0;
+}
+
+static void test_calls(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t n;
+		uint64_t target;
+	} calls[] = {
+		{"\xe8\x10\x00\x00\x00", 5, 0x1015},	  /* call rel32 */
+		{"\xff\xd0", 2, 0xaaaa},		  /* call rax */
+		{"\x41\xff\xd3", 3, 0xbbbb},		  /* call r11 */
+		{"\xff\x54\x24\x08", 4, 0x1111},	  /* call [rsp+8] */
+		{"\xff\x14\xc5\x00\x00\x00\x00", 7, 0x2222}, /* call [rax*8] */
+		{"\xff\x15\x0a\x00\x00\x00", 6, 0x3333},  /* call [rip+10] */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(calls); i++) {
+		uint64_t mem[512] = {0}, pushed;
+		struct user_regs_struct r = {.rsp = 0x5100, .rax = 0xaaaa, .r11 = 0xbbbb};
+		mem[0x108 / 8] = 0x1111;
+		mem[0x010 / 8] = 0x3333; /* 0x1006 + 10 */
+		if (i == 4)
+			r.rax = 0x40, mem[0x200 / 8] = 0x2222;
+		assert_int_equal(arch_emulate((const uint8_t *)calls[i].bytes, calls[i].n, 0x1000,
+					 &r, rd, wr, mem),
+			0);
+		assert_int_equal(r.rip, calls[i].target);
+		assert_int_equal(r.rsp, 0x50f8);
+		memcpy(&pushed, (char *)mem + 0xf8, 8);
+		assert_int_equal(pushed, 0x1000 + calls[i].n);
+	}
+}
+
+/* D4: which calls are made again. */
+static void test_rewind(void **state)
+{
+	struct user_regs_struct r = {.orig_rax = 232, .rax = (unsigned long long)-4, .rip = 102};
+
+	(void)state;
+	assert_int_equal(arch_rewind_call(&r), 1);
+	assert_int_equal(r.rip, 100);
+	assert_int_equal(r.rax, 232);
+	arch_unrewind_call(&r, 232);
+	assert_int_equal(r.rip, 102);
+	assert_int_equal((long)r.rax, -4);
+	r.orig_rax = 3; /* close(2): must not be made twice */
+	assert_int_equal(arch_rewind_call(&r), 0);
+	r.orig_rax = -1ULL;
+	assert_int_equal(arch_rewind_call(&r), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_plain),
+		cmocka_unit_test(test_rip_relative),
+		cmocka_unit_test(test_branches),
+		cmocka_unit_test(test_boundaries),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_calls),
+		cmocka_unit_test(test_rewind),
+	};
+
+	return cmocka_run_group_tests(tests, make_memory, NULL);
+}
