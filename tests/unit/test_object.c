@@ -8,6 +8,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <link.h>
+#include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -138,16 +139,15 @@ static void libc_by_soname(void **state)
 	Dl_info info;
 	size_t n;
 
-	assert_true(dladdr((void *)malloc, &info));
+	/* Of those functions that no sanitizer replaces by its own. */
+	assert_true(dladdr((void *)insque, &info));
 	assert_int_equal(object_open(info.dli_fname, NULL, &o), 0);
-#ifndef __SANITIZE_ADDRESS__
 	assert_string_equal(object_soname(o), "libc.so.6");
-#endif
 	assert_int_equal(object_symbols(o, &at, &n), 0);
-	const struct object_symbol *s = object_find(o, "malloc", NULL);
+	const struct object_symbol *s = object_find(o, "insque", NULL);
 
 	assert_non_null(s);
-	assert_int_equal((uintptr_t)info.dli_fbase + s->value, (uintptr_t)malloc);
+	assert_int_equal((uintptr_t)info.dli_fbase + s->value, (uintptr_t)insque);
 	object_unref(o);
 }
 
