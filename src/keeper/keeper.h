@@ -104,7 +104,7 @@ struct keeper {
 	struct hash tasks; /* by tid: struct task */
 	struct hash sites; /* by address: struct site */
 	struct hash slots; /* by slot address: struct site */
-	struct hash former; /* by address: (void *)1: a trap of ours stood there once */
+	struct hash former; /* by address: the byte under a trap, once set */
 	VEC(struct slot_area) areas;
 	VEC(struct pending_hit) hits;
 	VEC(struct bpf_program *) programs;

@@ -55,9 +55,12 @@ void signal_mend_call(struct keeper *k, struct task *t)
 {
 	struct user_regs_struct regs;
 
-	if (t->rewound_pc || pt_get_regs(t->tid, &regs))
+	if (pt_get_regs(t->tid, &regs))
 		return;
 	uint64_t nr = arch_get(&regs, ARCH_SYSCALL);
+	if ((int64_t)nr < 0 && arch_get(&regs, ARCH_PC) == t->rewound_pc)
+		return; /* it stands before the call still */
+	t->rewound_pc = 0;
 	if (!arch_rewind_call(&regs))
 		return;
 	if (pt_set_regs(t->tid, &regs))

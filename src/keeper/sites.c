@@ -164,18 +164,23 @@ void sites_plant(struct keeper *k)
 		site_plant(k, k->sites.slots[i].value);
 }
 
+/* What stood at an address before our first trap did, as k->former keeps it. */
+#define FORMER(byte) ((void *)(uintptr_t)(0x100 | (byte)))
+#define FORMER_BYTE(p) ((uint8_t)(uintptr_t)(p))
+
 int sites_clean_copy(struct keeper *k, int mem)
 {
 	int failed = 0;
 
-	hash_each(&k->sites, i)
+	/* Those removed since the child was born are in its copy still. */
+	hash_each(&k->former, i)
 	{
-		struct site *s = k->sites.slots[i].value;
-		uint8_t now;
-		if (!s->ready || pread(mem, &now, 1, (off_t)s->addr) != 1)
+		dtproc_addr addr = k->former.slots[i].key;
+		uint8_t orig = FORMER_BYTE(k->former.slots[i].value), now;
+		if (orig == ARCH_TRAP || pread(mem, &now, 1, (off_t)addr) != 1)
 			continue;
-		if (now == ARCH_TRAP && s->orig[0] != ARCH_TRAP)
-			failed |= pwrite(mem, s->orig, 1, (off_t)s->addr) != 1;
+		if (now == ARCH_TRAP)
+			failed |= pwrite(mem, &orig, 1, (off_t)addr) != 1;
 	}
 	return failed ? -1 : 0;
 }
@@ -305,7 +310,7 @@ static uint32_t prepare(struct keeper *k, struct site *s, const mappings *maps, 
 		return WIRE_REFUSED_OVERLAP;
 	if (m.way == ARCH_SLOT && (why = fill_slot(k, s, (size_t)n, more)))
 		return why;
-	if (hash_put(&k->former, s->addr, (void *)1))
+	if (hash_put(&k->former, s->addr, FORMER(s->orig[0])))
 		return WIRE_REFUSED_NOSLOT;
 	s->ready = 1;
 	return WIRE_REFUSED_NOT;

@@ -72,7 +72,6 @@ void task_resume(struct keeper *k, struct task *t)
 		return;
 	}
 	t->run = TASK_RUNS;
-	t->rewound_pc = 0;
 	pt_cont(t->tid, sig);
 }
 
