@@ -68,7 +68,12 @@ const struct probe *probe_by_id(const struct probe_table *, uint32_t id);
 /* How many probes the table has: their IDs are 1 to that. */
 uint32_t probe_count(const struct probe_table *);
 
-/* The address at which a program begins when the linker has done its work (AT_ENTRY). */
-int probe_entry_point(struct dtproc_proc *, dtproc_addr *out) MUST_USE;
+/* Where the kernel started an image, from its auxiliary vector. */
+struct probe_start {
+	dtproc_addr entry; /* of the program; the linker jumps there when it is done */
+	dtproc_addr
+		linker; /* where the linker lies; 0: none, the program starts at once */
+};
+int probe_start_of(struct dtproc_proc *, struct probe_start *out) MUST_USE;
 
 #endif

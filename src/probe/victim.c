@@ -29,8 +29,9 @@ int probe_module_matches(const struct probe_module *m, const char *wanted)
 	return slash && object_is_called(slash + 1, wanted);
 }
 
-int probe_entry_point(struct dtproc_proc *proc, dtproc_addr *out)
+int probe_start_of(struct dtproc_proc *proc, struct probe_start *out)
 {
+	struct probe_start start = {0};
 	char path[40], auxv[4096];
 	struct cursor c;
 	ssize_t got;
@@ -45,15 +46,16 @@ int probe_entry_point(struct dtproc_proc *proc, dtproc_addr *out)
 	while (cursor_left(&c) >= 16) {
 		uint64_t type = cursor_u64(&c), value = cursor_u64(&c);
 
-		if (type == AT_NULL)
-			break;
-		if (type != AT_ENTRY)
-			continue;
-		*out = value;
-		return 0;
+		if (type == AT_ENTRY)
+			start.entry = value;
+		else if (type == AT_BASE)
+			start.linker = value;
 	}
-	return err_set(DTPROC_ENOSYM, "pid %d: no entry point is known",
-		(int)dtproc_proc_pid(proc));
+	if (!start.entry)
+		return err_set(DTPROC_ENOSYM, "pid %d: no entry point is known",
+			(int)dtproc_proc_pid(proc));
+	*out = start;
+	return 0;
 }
 
 static int is_known(const struct probe_victim *v, const struct object *o, uint64_t bias)
@@ -127,17 +129,17 @@ static int retire_modules(struct probe_victim *v)
 static int read_modules(struct probe_victim *v)
 {
 	CLEAN(victim_maps_free) struct victim_maps maps = {0};
-	dtproc_addr entry = 0;
+	struct probe_start start = {0};
 	int err = retire_modules(v);
 
 	if (!err)
 		err = hold_maps(v->proc, &maps);
 	if (err)
 		return err;
-	if (probe_entry_point(v->proc, &entry))
+	if (probe_start_of(v->proc, &start))
 		log_line("probe", 1, "%s", err_text());
 	for (size_t i = 0; i < maps.n && !err; i++)
-		err = add_mapping(v, &maps.at[i], entry);
+		err = add_mapping(v, &maps.at[i], start.entry);
 	return err;
 }
 

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the files of the command share.  It uses nothing of the library but dtproc.h. */
+#ifndef CMD_CMD_H
+#define CMD_CMD_H
+
+#include <dtproc.h>
+
+/* Exit statuses, DTrace's. */
+enum cmd_exit { CMD_OK = 0, CMD_FATAL = 1, CMD_USAGE = 2 };
+
+enum cmd_mode { CMD_TRACE, CMD_LIST, CMD_COMPILE, CMD_VERSION, CMD_HELP };
+
+/* One option that is carried out in the order of the command line. */
+struct cmd_item {
+	int letter; /* 'n', 's', 'P', 'm', 'f': a program; 'c', 'p': a victim; 'x' */
+	const char *arg;
+};
+
+struct cmd_line {
+	enum cmd_mode mode;
+	unsigned verbose;   /* -v */
+	unsigned bytecode;  /* -S */
+	const char *output; /* -o */
+	struct cmd_item *items;
+	size_t n;
+	char **args; /* $1 and on */
+	int n_args;
+};
+
+/* Parses argv; a status to end with, or -1: go on.  The result is the caller's. */
+int cmd_parse(int argc, char **argv, struct cmd_line *out);
+void cmd_free(struct cmd_line *);
+/* Prints the usage. */
+void cmd_usage(FILE *);
+
+/*
+ * The D text that -n, -P, -m and -f stand for: the description filled up with colons.
+ * The caller frees; NULL: no memory.
+ */
+char *cmd_specifier(int letter, const char *arg);
+
+/* Prints "dtproc: " and a message on standard error. */
+void cmd_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

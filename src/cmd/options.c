@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The command line, as dtrace(8) takes it: short options that may be combined, arguments
+ * of scripts anywhere between them.  Options that are not built yet are refused by name,
+ * so that a script does not quietly do something else.
+ */
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "cmd.h"
+
+/* "+": stop at the first argument; the loop below goes on behind it, as DTrace does. */
+static const char letters[] = "+b:c:Cd:D:ef:Fhi:I:lL:m:n:o:p:P:qs:SU:vVwx:Z";
+
+void cmd_error(const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("dtproc: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+}
+
+void cmd_usage(FILE *f)
+{
+	static const char act[] = "[[ predicate ] action ]";
+
+	fprintf(f,
+		"Usage: dtproc [-ehlqSvVwZ] [-b bufsz] [-c cmd] [-o output] [-p pid]\n"
+		"\t[-s script] [-x opt[=val]]\n\n"
+		"\t[-P provider %s]\n"
+		"\t[-m [ provider: ] module %s]\n"
+		"\t[-f [[ provider: ] module: ] func %s]\n"
+		"\t[-n [[[ provider: ] module: ] func: ] name %s]\n"
+		"\t[ args ... ]\n\n",
+		act, act, act, act);
+	fputs("\tpredicate -> '/' D-expression '/'\n"
+	      "\t   action -> '{' D-statements '}'\n\n"
+	      "\t-b  set trace buffer size\n"
+	      "\t-c  run specified command and exit upon its completion (repeatable)\n"
+	      "\t-e  exit after compiling request but prior to enabling probes\n"
+	      "\t-f  enable or list probes matching the specified function name\n"
+	      "\t-h  print this text\n"
+	      "\t-l  list probes matching specified criteria\n"
+	      "\t-m  enable or list probes matching the specified module name\n"
+	      "\t-n  enable or list probes matching the specified probe name\n"
+	      "\t-o  set output file\n"
+	      "\t-p  grab specified process-ID (repeatable)\n"
+	      "\t-P  enable or list probes matching the specified provider name\n"
+	      "\t-q  set quiet mode (only output explicitly traced data)\n"
+	      "\t-s  enable or list probes according to the specified D script\n"
+	      "\t-S  print D compiler intermediate code\n"
+	      "\t-v  set verbose mode (tell what could not be armed, and why)\n"
+	      "\t-V  report the version\n"
+	      "\t-w  permit destructive actions\n"
+	      "\t-x  enable or modify compiler and tracing options\n"
+	      "\t-Z  permit probe descriptions that match zero probes\n",
+		f);
+}
+
+static int add_item(struct cmd_line *l, int letter, const char *arg)
+{
+	struct cmd_item *more = realloc(l->items, (l->n + 1) * sizeof *more);
+
+	if (!more) {
+		cmd_error("out of memory");
+		return CMD_FATAL;
+	}
+	l->items = more;
+	l->items[l->n++] = (struct cmd_item){letter, arg};
+	return -1;
+}
+
+static int set_mode(struct cmd_line *l, enum cmd_mode mode)
+{
+	if (l->mode != CMD_TRACE && l->mode != mode) {
+		cmd_error("only one of the [-elV] options can be specified at a time");
+		return CMD_USAGE;
+	}
+	l->mode = mode;
+	return -1;
+}
+
+static int refuse(int letter)
+{
+	cmd_error("option -%c is not built yet", letter);
+	return CMD_USAGE;
+}
+
+/* A status to end with, or -1. */
+static int take_option(struct cmd_line *l, int letter, const char *arg)
+{
+	switch (letter) {
+	case 'e':
+		return set_mode(l, CMD_COMPILE);
+	case 'h':
+		l->mode = CMD_HELP;
+		return -1;
+	case 'l':
+		return set_mode(l, CMD_LIST);
+	case 'V':
+		return set_mode(l, CMD_VERSION);
+	case 'o':
+		l->output = arg;
+		return -1;
+	case 'q':
+		return add_item(l, 'x', "quiet");
+	case 'S':
+		l->bytecode++;
+		return -1;
+	case 'v':
+		l->verbose++;
+		return add_item(l, 'x', "verbose");
+	case 'w':
+		return add_item(l, 'x', "destructive");
+	case 'Z':
+		return add_item(l, 'x', "zdefs");
+	case 'b':
+	case 'c':
+	case 'f':
+	case 'm':
+	case 'n':
+	case 'p':
+	case 'P':
+	case 's':
+	case 'x':
+		return add_item(l, letter, arg);
+	case '?':
+		cmd_usage(stderr);
+		return CMD_USAGE;
+	}
+	return refuse(letter);
+}
+
+int cmd_parse(int argc, char **argv, struct cmd_line *l)
+{
+	*l = (struct cmd_line){.args = calloc((size_t)argc + 1, sizeof *l->args)};
+	if (!l->args) {
+		cmd_error("out of memory");
+		return CMD_FATAL;
+	}
+	if (argc <= 1) {
+		cmd_usage(stderr);
+		return CMD_USAGE;
+	}
+	for (optind = 1; optind < argc; optind++) {
+		int letter, end;
+
+		while ((letter = getopt(argc, argv, letters)) != -1) {
+			end = take_option(l, letter, optarg);
+			if (end >= 0)
+				return end;
+		}
+		if (optind < argc)
+			l->args[l->n_args++] = argv[optind];
+	}
+	return -1;
+}
+
+void cmd_free(struct cmd_line *l)
+{
+	free(l->items);
+	free(l->args);
+}
+
+/* Length of the description that a specifier begins with, its trailing blanks off. */
+static size_t description_len(const char *arg)
+{
+	size_t len = strcspn(arg, "{/;");
+
+	while (len && strchr(" \t\n", arg[len - 1]))
+		len--;
+	return len;
+}
+
+char *cmd_specifier(int letter, const char *arg)
+{
+	const char *colons = letter == 'P'   ? ":::"
+			     : letter == 'm' ? "::"
+			     : letter == 'f' ? ":"
+					     : "";
+	size_t len = description_len(arg);
+	char *out = NULL;
+	size_t size;
+	FILE *f = open_memstream(&out, &size);
+
+	if (!f)
+		return NULL;
+	for (size_t i = 0; i < len; i++) {
+		if (arg[i] == ',')
+			fputs(colons, f);
+		fputc(arg[i], f);
+	}
+	fputs(colons, f);
+	fputs(arg + len, f);
+	if (fclose(f)) {
+		free(out);
+		return NULL;
+	}
+	return out;
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The session, and the public calls on it that other rooms serve. */
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+#include "own.h"
+
+const char *dtproc_version(void)
+{
+	return DTPROC_VERSION;
+}
+
+const char *dtproc_error_text(void)
+{
+	return err_text();
+}
+
+void trace_warn(struct dtproc *d, const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	if (d->warn)
+		d->warn(text, d->warn_arg);
+	else
+		fprintf(stderr, "dtproc: %s\n", text);
+}
+
+void dtproc_on_warning(struct dtproc *d, dtproc_warn_fn *fn, void *arg)
+{
+	d->warn = fn;
+	d->warn_arg = arg;
+}
+
+static int watch(struct dtproc *d, int fd)
+{
+	struct epoll_event e = {.events = EPOLLIN, .data.fd = fd};
+
+	return epoll_ctl(d->epoll, EPOLL_CTL_ADD, fd, &e)
+		       ? err_errno(DTPROC_ESYS, errno, "epoll_ctl")
+		       : 0;
+}
+
+static int open_descriptors(struct dtproc *d)
+{
+	d->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	d->epoll = epoll_create1(EPOLL_CLOEXEC);
+	d->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (d->timer_fd < 0 || d->epoll < 0 || d->wake_fd < 0)
+		return err_errno(DTPROC_ESYS, errno, "a session's descriptors");
+	return watch(d, d->timer_fd) ?: watch(d, d->wake_fd) ?: watch(d, hold_fd(d->hold));
+}
+
+int dtproc_open(const struct dtproc_options *options, struct dtproc **out)
+{
+	struct dtproc *d = calloc(1, sizeof *d);
+	int err;
+
+	if (!d)
+		return err_nomem("a session");
+	d->epoll = d->timer_fd = d->wake_fd = -1;
+	d->heading_due = 1;
+	trace_options_init(&d->options);
+	err = hold_open(options, &d->hold);
+	if (!err)
+		err = cg_open(&d->cg);
+	if (!err)
+		err = open_descriptors(d);
+	if (err) {
+		dtproc_close(d);
+		return err;
+	}
+	*out = d;
+	return 0;
+}
+
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+void dtproc_close(struct dtproc *d)
+{
+	if (!d)
+		return;
+	if (d->engines && d->phase == TRACE_GOING)
+		engine_disarm(d->engines);
+	trace_drain_close(d);
+	engine_close(d->engines);
+	probe_table_close(d->probes);
+	if (d->hold)
+		hold_close(d->hold);
+	trace_scripts_free(d);
+	if (d->cg)
+		cg_close(d->cg);
+	vec_free(&d->pairs);
+	vec_free(&d->timers);
+	vec_free(&d->targets);
+	close_fd(d->epoll);
+	close_fd(d->timer_fd);
+	close_fd(d->wake_fd);
+	free(d);
+}
+
+/* The end of this victim counts for the end of tracing. */
+static int add_target(struct dtproc *d, struct dtproc_proc *p)
+{
+	return vec_push(&d->targets, dtproc_proc_pid(p)) ? err_nomem("targets") : 0;
+}
+
+/*
+ * Lets a created victim run to the stop point of option evaltime.  postinit is the
+ * program's entry point: the linker has mapped everything by then, and glibc has run the
+ * libraries' constructors.  A static program stands there already.
+ */
+static int run_to_stop_point(struct dtproc *d, struct dtproc_proc *p)
+{
+	struct probe_start start;
+	int err;
+
+	if (strcmp(d->options.at[TRACE_EVALTIME].text, "exec") == 0)
+		return 0;
+	err = probe_start_of(p, &start);
+	if (err || !start.linker)
+		return err;
+	return hold_run_to(p, start.entry, -1);
+}
+
+static int finish_create(
+	struct dtproc *d, struct dtproc_proc *p, struct dtproc_proc **out)
+{
+	int err = run_to_stop_point(d, p);
+
+	if (!err)
+		err = add_target(d, p);
+	if (err) {
+		dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
+		return err;
+	}
+	*out = p;
+	return 0;
+}
+
+int dtproc_proc_create(struct dtproc *d, const char *file, char *const argv[],
+	char *const envp[], struct dtproc_proc **out)
+{
+	struct dtproc_proc *p;
+	int err = hold_create(d->hold, HOLD_FOR_CLIENT, file, argv, envp, &p);
+
+	return err ? err : finish_create(d, p, out);
+}
+
+int dtproc_proc_create_command(
+	struct dtproc *d, const char *command, struct dtproc_proc **out)
+{
+	struct dtproc_proc *p;
+	int err = hold_create_command(d->hold, HOLD_FOR_CLIENT, command, &p);
+
+	return err ? err : finish_create(d, p, out);
+}
+
+int dtproc_proc_grab(
+	struct dtproc *d, pid_t pid, unsigned flags, struct dtproc_proc **out)
+{
+	struct dtproc_proc *p;
+	int err = hold_grab(d->hold, HOLD_FOR_CLIENT, pid, flags, &p);
+
+	if (err)
+		return err;
+	if (!(flags & DTPROC_GRAB_RDONLY)) {
+		err = add_target(d, p);
+		if (err) {
+			dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
+			return err;
+		}
+	}
+	*out = p;
+	return 0;
+}
+
+void dtproc_on_notice(struct dtproc *d, dtproc_notice_fn *fn, void *arg)
+{
+	hold_on_notice(d->hold, fn, arg);
+}
+
+int dtproc_fd(const struct dtproc *d)
+{
+	return d->epoll;
+}
+
+void dtproc_wake(struct dtproc *d)
+{
+	uint64_t one = 1;
+
+	/* Full means that it is awake already. */
+	if (write(d->wake_fd, &one, sizeof one) < 0)
+		return;
+}
+
+int dtproc_setopt(struct dtproc *d, const char *name, const char *value)
+{
+	if (d->phase >= TRACE_GOING)
+		return err_set(DTPROC_ESTATE, "options cannot be set while tracing");
+	return trace_options_set(&d->options, name, value);
+}
+
+const char *dtproc_getopt(const struct dtproc *d, const char *name)
+{
+	return trace_options_get(&d->options, name);
+}
+
+int dtproc_go(struct dtproc *d, dtproc_match_fn *matched, void *arg)
+{
+	int err;
+
+	if (d->phase >= TRACE_GOING)
+		return err_set(DTPROC_ESTATE, "tracing has begun already");
+	err = dtproc_match(d, matched, arg);
+	if (!err)
+		err = trace_go(d);
+	return err ? err : watch(d, engine_doorbell(d->engines));
+}

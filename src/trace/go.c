@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * From compiled scripts to a running trace.  The order is DTrace's: everything is
+ * matched, everything is armed, BEGIN fires, and only then the victims run.
+ */
+#include <string.h>
+#include <sys/timerfd.h>
+#include "own.h"
+
+static struct rt_params params_of(const struct trace_options *o)
+{
+	return (struct rt_params){.ring_bytes = (uint32_t)o->at[TRACE_BUFSIZE].number,
+		.agg_bytes = (uint32_t)o->at[TRACE_AGGSIZE].number};
+}
+
+static int open_engines(struct dtproc *d)
+{
+	struct engine_config c = {.engine = d->options.at[TRACE_ENGINE].text,
+		.params = params_of(&d->options),
+		.programs = d->programs.at,
+		.n_programs = d->programs.n};
+	int err = engine_open(&c, &d->engines);
+
+	for (size_t i = 0; i < d->pairs.n && !err; i++)
+		err = engine_want(
+			d->engines, d->pairs.at[i].probe, d->pairs.at[i].program);
+	return err;
+}
+
+/* Refused sites, counted by reason; the reasons are static strings. */
+struct refusals {
+	struct dtproc *session;
+	const struct probe *last;
+	unsigned n, kinds;
+	struct {
+		const char *why;
+		unsigned n;
+	} kind[16];
+};
+
+static void note_refusal(const struct probe *p, const char *why, void *arg)
+{
+	struct refusals *r = arg;
+	unsigned k = 0;
+
+	if (p == r->last)
+		return; /* another program at the same probe */
+	r->last = p;
+	r->n++;
+	while (k < r->kinds && strcmp(r->kind[k].why, why))
+		k++;
+	if (k == r->kinds && k < 16)
+		r->kind[r->kinds++].why = why;
+	if (k < 16)
+		r->kind[k].n++;
+	if (trace_option_on(&r->session->options, TRACE_VERBOSE))
+		trace_warn(r->session, "probe %s:%s:%s:%s could not be armed: %s",
+			p->provider, p->module, p->function, p->name, why);
+}
+
+static void summary_of(const struct refusals *r, char *buf, size_t size)
+{
+	size_t at = 0;
+
+	buf[0] = 0;
+	for (unsigned k = 0; k < r->kinds && at < size; k++)
+		at += (size_t)snprintf(buf + at, size - at, "%s%u: %s", k ? "; " : "",
+			r->kind[k].n, r->kind[k].why);
+}
+
+static int arm(struct dtproc *d)
+{
+	struct refusals r = {.session = d};
+	char summary[300];
+	long armed = engine_arm(d->engines, note_refusal, &r);
+
+	if (armed < 0)
+		return (int)armed;
+	if (!r.n)
+		return 0;
+	summary_of(&r, summary, sizeof summary);
+	if (!armed)
+		return err_set(DTPROC_ESITE, "no probe could be armed: %s", summary);
+	trace_warn(d, "%u probe%s could not be armed (%s)", r.n, r.n == 1 ? "" : "s",
+		summary);
+	return 0;
+}
+
+static int has_timer(const struct dtproc *d, const struct probe *p)
+{
+	for (size_t i = 0; i < d->timers.n; i++)
+		if (d->timers.at[i].probe == p)
+			return 1;
+	return 0;
+}
+
+static int start_timers(struct dtproc *d)
+{
+	uint64_t now = trace_now();
+
+	for (size_t i = 0; i < d->pairs.n; i++) {
+		const struct probe *p = d->pairs.at[i].probe;
+		struct trace_timer t = {p, now + p->interval_ns};
+
+		if (p->kind != PROBE_TICK || has_timer(d, p))
+			continue;
+		if (vec_push(&d->timers, t))
+			return err_nomem("timers");
+	}
+	return 0;
+}
+
+int trace_fire_kind(struct dtproc *d, enum probe_kind kind, enum engine_when when)
+{
+	for (size_t i = 0; i < d->pairs.n; i++) {
+		if (d->pairs.at[i].probe->kind != kind)
+			continue;
+		engine_fire(d->engines, d->pairs.at[i].probe, when, NULL);
+		return 1;
+	}
+	return 0;
+}
+
+/* Has a clause called exit()? */
+int trace_exit_called(const struct dtproc *d)
+{
+	for (size_t i = 0; i < engine_units(d->engines); i++)
+		if (rt_client_stopped(engine_client(d->engines, i)))
+			return 1;
+	return 0;
+}
+
+static int let_run(struct dtproc_proc *p, void *arg)
+{
+	int err = dtproc_proc_continue(p);
+
+	/* One that came to its end is told by its notice. */
+	return err == DTPROC_EEXITED || err == DTPROC_EKILLED || err == DTPROC_ELOST
+		       ? 0
+		       : err;
+}
+
+int trace_go(struct dtproc *d)
+{
+	int err = open_engines(d);
+
+	if (!err)
+		err = arm(d);
+	if (!err)
+		err = trace_drain_open(d);
+	if (!err)
+		err = start_timers(d);
+	if (err)
+		return err;
+	d->phase = TRACE_GOING;
+	d->drained_ns = trace_now();
+	trace_fire_kind(d, PROBE_BEGIN, ENGINE_WHILE_TRACING);
+	/* After an exit() in BEGIN a created victim never runs. */
+	return trace_exit_called(d) ? 0 : hold_each(d->hold, let_run, NULL);
+}

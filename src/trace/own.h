@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the files of this folder share: the session. */
+#ifndef TRACE_OWN_H
+#define TRACE_OWN_H
+
+#include <base/err.h>
+#include <base/hash.h>
+#include <base/vec.h>
+#include <codegen/codegen.h>
+#include <engine/engine.h>
+#include <hold/hold.h>
+#include <probe/probe.h>
+
+/* ------------------------------------------------------------------- options */
+
+enum trace_option {
+	TRACE_AGGSIZE,
+	TRACE_AGGSORTKEY,
+	TRACE_AGGSORTREV,
+	TRACE_BUFSIZE,
+	TRACE_DEFAULTARGS,
+	TRACE_DESTRUCTIVE,
+	TRACE_ENGINE,
+	TRACE_EVALTIME,
+	TRACE_QUIET,
+	TRACE_STRSIZE,
+	TRACE_SWITCHRATE,
+	TRACE_VERBOSE,
+	TRACE_ZDEFS,
+	TRACE_OPTIONS,
+};
+
+struct trace_option_value {
+	char text[32];   /* as dtproc_getopt() tells it */
+	uint64_t number; /* bytes or nanoseconds */
+	enum { TRACE_UNSET, TRACE_DEFAULT, TRACE_SET } state;
+};
+
+struct trace_options {
+	struct trace_option_value at[TRACE_OPTIONS];
+};
+
+void trace_options_init(struct trace_options *);
+/* Sets one; `value` may be NULL.  DTPROC_EINVAL, with what would be right. */
+int trace_options_set(
+	struct trace_options *, const char *name, const char *value) MUST_USE;
+/* The value's text; NULL: unset or unknown. */
+const char *trace_options_get(const struct trace_options *, const char *name);
+/* Was it set, or has it a default? */
+int trace_option_on(const struct trace_options *, enum trace_option);
+
+/* ------------------------------------------------------------------- session */
+
+struct trace_script {
+	struct cg_script *code;
+	char *what;  /* "description 'x'" or "script 'x'" */
+	char *blame; /* "invalid probe specifier x" or "failed to compile script x" */
+	int is_text; /* -n: its lines need no number */
+	unsigned matched;
+};
+
+struct trace_pair {
+	const struct probe *probe;
+	uint32_t program; /* position */
+};
+
+struct trace_timer {
+	const struct probe *probe;
+	uint64_t due_ns; /* CLOCK_MONOTONIC */
+};
+
+enum trace_phase { TRACE_COMPILING, TRACE_MATCHED, TRACE_GOING, TRACE_STOPPED };
+
+struct trace_drain; /* drain.c: what was taken from the rings and not printed yet */
+
+struct dtproc {
+	struct hold_session *hold;
+	struct cg *cg;
+	struct trace_options options;
+	struct probe_table *probes;
+	struct engine_set *engines;
+	enum trace_phase phase;
+	VEC(struct trace_script) scripts;
+	VEC(struct engine_program) programs; /* of all clauses; parallel to: */
+	VEC(const struct cg_clause *) clauses;
+	struct hash clause_by_id;
+	VEC(struct trace_pair) pairs;
+	VEC(struct trace_timer) timers;
+	VEC(pid_t) targets; /* whose end ends tracing: what the client holds */
+	struct trace_drain *drain;
+	int heading_due;
+	int exit_called, exit_status;
+	uint64_t drained_ns; /* when rings were drained last */
+	int epoll, timer_fd, wake_fd;
+	dtproc_warn_fn *warn;
+	void *warn_arg;
+};
+
+/* Warns the client; the text has no newline at its end. */
+void trace_warn(struct dtproc *, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+uint64_t trace_now(void);
+
+/* script.c */
+void trace_scripts_free(struct dtproc *);
+/* match.c: descriptions to pairs. */
+int trace_match(struct dtproc *) MUST_USE;
+/* go.c: arms, and lets run. */
+int trace_go(struct dtproc *) MUST_USE;
+int trace_exit_called(const struct dtproc *);
+int trace_fire_kind(struct dtproc *, enum probe_kind, enum engine_when);
+
+/* drain.c: records in time order, to text. */
+int trace_drain_open(struct dtproc *) MUST_USE;
+void trace_drain_close(struct dtproc *);
+/* Prints the records made until `until_ns`; then those that ERROR made. */
+void trace_drain(struct dtproc *, uint64_t until_ns, FILE *out);
+/* Warns of what was dropped since it was last called. */
+void trace_warn_drops(struct dtproc *);
+
+/* print.c: one record. */
+void trace_print_record(
+	struct dtproc *, const struct rt_record *, const void *payload, FILE *out);
+/* A field as text: its string, or the probe's part.  "" when a hostile one is not sound.
+ */
+const char *trace_field_text(const struct dtproc *, const struct cg_field *,
+	const void *base, size_t len, char *buf, size_t size);
+uint64_t trace_field_number(const struct cg_field *, const void *base, size_t len);
+
+/* format.c: printf. */
+struct trace_value {
+	uint64_t number;
+	const char *text; /* NULL: a number */
+	uint8_t size, is_signed;
+};
+void trace_format(const struct lang_format *, const struct trace_value *values,
+	unsigned n, FILE *out);
+/* A number as trace() and keys show it: in a column for its type. */
+void trace_print_number(const struct trace_value *, FILE *out);
+
+/* aggregate.c, histogram.c */
+/* printa(), clear(), trunc() */
+void trace_aggregation_action(struct dtproc *, const struct cg_action *,
+	const void *payload, size_t len, FILE *out);
+int trace_print_aggregations(struct dtproc *, FILE *out) MUST_USE;
+void trace_print_quantize(const uint64_t *words, unsigned n, FILE *out);
+void trace_print_lquantize(const uint64_t *words, unsigned n, uint64_t param, FILE *out);
+
+#endif

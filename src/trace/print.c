@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* One record as text, in DTrace's layout. */
+#include <string.h>
+#include "own.h"
+
+/* The bytes of a field, or NULL: it lies outside what there is. */
+static const void *bytes_of(
+	const struct cg_field *f, const void *base, size_t len, size_t need)
+{
+	if (f->offset > len || len - f->offset < need)
+		return NULL;
+	return (const char *)base + f->offset;
+}
+
+uint64_t trace_field_number(const struct cg_field *f, const void *base, size_t len)
+{
+	const void *p = bytes_of(f, base, len, 8);
+	uint64_t v = 0;
+
+	if (p)
+		memcpy(&v, p, sizeof v);
+	return v;
+}
+
+static const char *part_of(const struct probe *p, unsigned part)
+{
+	const char *const parts[RT_PARTS] = {[RT_PART_PROVIDER] = p->provider,
+		[RT_PART_MODULE] = p->module,
+		[RT_PART_FUNCTION] = p->function,
+		[RT_PART_NAME] = p->name};
+
+	return part < RT_PARTS ? parts[part] : "";
+}
+
+const char *trace_field_text(const struct dtproc *d, const struct cg_field *f,
+	const void *base, size_t len, char *buf, size_t size)
+{
+	if (f->kind == CG_PROBE) {
+		uint64_t id = trace_field_number(f, base, len);
+		const struct probe *p =
+			id <= UINT32_MAX ? probe_by_id(d->probes, (uint32_t)id) : NULL;
+
+		return p ? part_of(p, f->part) : "";
+	}
+	size_t room = f->size < size ? f->size : size;
+	const void *p = bytes_of(f, base, len, 0);
+	size_t have = p ? len - f->offset : 0;
+
+	if (have < room)
+		room = have;
+	if (!room || !size)
+		return "";
+	/* Cut at the end of the field, of the record or of the room, or at its NUL. */
+	memcpy(buf, p, room);
+	buf[room < size ? room : size - 1] = 0;
+	return buf;
+}
+
+/* A field as a value; a string lies in `buf`. */
+static struct trace_value value_of(const struct dtproc *d, const struct cg_field *f,
+	const void *base, size_t len, char *buf, size_t size)
+{
+	struct trace_value v = {.size = f->type_size, .is_signed = f->is_signed};
+
+	if (f->kind == CG_INT)
+		v.number = trace_field_number(f, base, len);
+	else
+		v.text = trace_field_text(d, f, base, len, buf, size);
+	return v;
+}
+
+static void print_trace(struct dtproc *d, const struct cg_action *a, const void *payload,
+	size_t len, FILE *out)
+{
+	char buf[RT_RECORD_MAX];
+	struct trace_value v = value_of(d, &a->fields[0], payload, len, buf, sizeof buf);
+	int quiet = trace_option_on(&d->options, TRACE_QUIET);
+
+	if (v.text)
+		fprintf(out, quiet ? "%s" : "  %-33s", v.text);
+	else if (quiet && v.is_signed)
+		fprintf(out, "%lld", (long long)v.number);
+	else if (quiet)
+		fprintf(out, "%llu", (unsigned long long)v.number);
+	else
+		trace_print_number(&v, out);
+}
+
+static void print_printf(struct dtproc *d, const struct cg_action *a, const void *payload,
+	size_t len, FILE *out)
+{
+	char room[RT_RECORD_MAX + LANG_ARGS_MAX], *buf = room;
+	struct trace_value values[LANG_ARGS_MAX];
+	unsigned n = a->n_fields < LANG_ARGS_MAX ? a->n_fields : LANG_ARGS_MAX;
+
+	for (unsigned i = 0; i < n; i++) {
+		const struct cg_field *f = &a->fields[i];
+		size_t left = (size_t)(room + sizeof room - buf);
+		size_t size = f->size + 1 < left ? f->size + 1 : left;
+
+		values[i] = value_of(d, f, payload, len, buf, size);
+		if (f->kind == CG_STRING)
+			buf += size;
+	}
+	trace_format(a->format, values, n, out);
+}
+
+static void print_action(struct dtproc *d, const struct cg_action *a, const void *payload,
+	size_t len, FILE *out)
+{
+	switch (a->kind) {
+	case CG_TRACE:
+		print_trace(d, a, payload, len, out);
+		break;
+	case CG_PRINTF:
+		print_printf(d, a, payload, len, out);
+		break;
+	case CG_EXIT:
+		d->exit_status = (int)trace_field_number(&a->fields[0], payload, len);
+		d->exit_called = 1;
+		break;
+	default:
+		trace_aggregation_action(d, a, payload, len, out);
+	}
+}
+
+static void print_prefix(
+	struct dtproc *d, const struct rt_record *r, const struct probe *p, FILE *out)
+{
+	char name[LANG_NAME_MAX + 300];
+
+	if (d->heading_due) {
+		fprintf(out, "%3s %6s %32s\n", "CPU", "ID", "FUNCTION:NAME");
+		d->heading_due = 0;
+	}
+	snprintf(name, sizeof name, "%s:%s", p ? p->function : "", p ? p->name : "");
+	fprintf(out, "%3u %6u %32s ", r->cpu, r->probe, name);
+}
+
+void trace_print_record(
+	struct dtproc *d, const struct rt_record *r, const void *payload, FILE *out)
+{
+	const struct cg_clause *c = hash_get(&d->clause_by_id, r->program);
+	int quiet = trace_option_on(&d->options, TRACE_QUIET);
+	size_t len = r->size - sizeof *r;
+
+	if (!c)
+		return;
+	if (!quiet)
+		print_prefix(d, r, probe_by_id(d->probes, r->probe), out);
+	for (unsigned i = 0; i < c->n_actions; i++)
+		print_action(d, &c->actions[i], payload, len, out);
+	if (!quiet)
+		fputc('\n', out);
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* D text of the client to clauses of the session, and how errors in it are introduced. */
+#include <bpf/bpf.h>
+#include <string.h>
+#include "own.h"
+
+/* A specifier without its clause, as DTrace's messages show it. */
+static int specifier_len(const char *text)
+{
+	size_t len = strcspn(text, "{/;\n");
+
+	return len > 200 ? 200 : (int)len;
+}
+
+static int name_script(struct trace_script *s, const char *name, const char *text)
+{
+	int ok;
+
+	s->is_text = strcmp(name, "-n") == 0;
+	if (s->is_text) {
+		int len = specifier_len(text), shown = len;
+
+		while (shown && text[shown - 1] == ' ')
+			shown--;
+		ok = asprintf(&s->what, "description '%.*s'", len, text) >= 0 &&
+		     asprintf(&s->blame, "invalid probe specifier %.*s", shown, text) >=
+			     0;
+	} else {
+		ok = asprintf(&s->what, "script '%s'", name) >= 0 &&
+		     asprintf(&s->blame, "failed to compile script %s", name) >= 0;
+	}
+	return ok ? 0 : err_nomem("a script's name");
+}
+
+static void free_script(struct trace_script *s)
+{
+	cg_script_free(s->code);
+	free(s->what);
+	free(s->blame);
+}
+
+/* Puts the introduction before the diagnostic that is set. */
+static int blame(const struct trace_script *s, int err)
+{
+	char text[ERR_TEXT_MAX];
+
+	snprintf(text, sizeof text, "%s", err_text());
+	return err_set(err, "%s: %s", s->blame, text);
+}
+
+static int compile(struct dtproc *d, struct trace_script *s, const char *name,
+	const char *text, int argc, char *const argv[])
+{
+	char **args = calloc((size_t)argc + 2, sizeof *args);
+	struct lang_source source = {.text = text,
+		.spec = LANG_SPEC_NAME,
+		.input = s->is_text ? LANG_INPUT_STRING : LANG_INPUT_FILE,
+		.target = hold_target(d->hold),
+		.argc = argc + 1,
+		.argv = args,
+		.flags = trace_option_on(&d->options, TRACE_DEFAULTARGS)
+				 ? LANG_DEFAULT_ARGS
+				 : 0};
+	int err;
+
+	if (!args)
+		return err_nomem("arguments");
+	args[0] = (char *)name;
+	for (int i = 0; i < argc; i++)
+		args[i + 1] = argv[i];
+	err = cg_compile(d->cg, &source, &s->code);
+	free(args);
+	return err ? blame(s, err) : 0;
+}
+
+static int set_pragmas(struct dtproc *d, const struct trace_script *s)
+{
+	for (unsigned i = 0; i < s->code->n_options; i++) {
+		const struct cg_option *o = &s->code->options[i];
+		int err = trace_options_set(&d->options, o->name, o->value);
+
+		if (err)
+			return blame(s, err);
+	}
+	return 0;
+}
+
+static int add_clauses(struct dtproc *d, const struct cg_script *code)
+{
+	for (unsigned i = 0; i < code->n_clauses; i++) {
+		const struct cg_clause *c = &code->clauses[i];
+		struct engine_program p = {c->blob, c->bytes};
+
+		if (vec_push(&d->clauses, c) || vec_push(&d->programs, p) ||
+			hash_put(&d->clause_by_id, c->program, (void *)c))
+			return err_nomem("clauses");
+	}
+	return 0;
+}
+
+/* Takes back what add_clauses() has done beyond `n`. */
+static void drop_clauses(struct dtproc *d, size_t n)
+{
+	for (size_t i = n; i < d->clauses.n; i++)
+		hash_take(&d->clause_by_id, d->clauses.at[i]->program);
+	d->clauses.n = d->programs.n = n;
+}
+
+int dtproc_script(struct dtproc *d, const char *name, const char *text, int argc,
+	char *const argv[])
+{
+	struct trace_script s = {0};
+	size_t before = d->clauses.n;
+	int err;
+
+	if (d->phase != TRACE_COMPILING)
+		return err_set(DTPROC_ESTATE, "scripts cannot be added any more");
+	err = name_script(&s, name, text);
+	if (!err)
+		err = compile(d, &s, name, text, argc, argv);
+	if (!err)
+		err = set_pragmas(d, &s);
+	if (!err)
+		err = add_clauses(d, s.code);
+	if (!err && vec_push(&d->scripts, s))
+		err = err_nomem("scripts");
+	if (err) {
+		drop_clauses(d, before);
+		free_script(&s);
+	}
+	return err;
+}
+
+int dtproc_print_programs(struct dtproc *d, FILE *out)
+{
+	for (size_t i = 0; i < d->clauses.n; i++) {
+		const struct cg_clause *c = d->clauses.at[i];
+		int err;
+
+		fprintf(out, "program %u, line %u:", c->program, c->line);
+		for (unsigned k = 0; k < c->n_descs; k++)
+			fprintf(out, "%s %s", k ? "," : "", c->descs[k].text);
+		fputc('\n', out);
+		err = bpf_disassemble(c->blob, c->bytes, out);
+		if (err)
+			return err;
+		fputc('\n', out);
+	}
+	return 0;
+}
+
+void trace_scripts_free(struct dtproc *d)
+{
+	for (size_t i = 0; i < d->scripts.n; i++)
+		free_script(&d->scripts.at[i]);
+	vec_free(&d->scripts);
+	vec_free(&d->clauses);
+	vec_free(&d->programs);
+	hash_free(&d->clause_by_id);
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The work loop.  One epoll descriptor wakes it: notices, the doorbell of the segments,
+ * and a timer for the next tick or the end of the switch interval, whichever is first.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+#include "own.h"
+
+#define SECOND 1000000000ull
+
+uint64_t trace_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * SECOND + (uint64_t)t.tv_nsec;
+}
+
+/* When the loop has something to do without being woken. */
+static uint64_t next_due(const struct dtproc *d)
+{
+	uint64_t due = d->drained_ns + d->options.at[TRACE_SWITCHRATE].number;
+
+	for (size_t i = 0; i < d->timers.n; i++)
+		if (d->timers.at[i].due_ns < due)
+			due = d->timers.at[i].due_ns;
+	return due;
+}
+
+static void set_timer(struct dtproc *d)
+{
+	uint64_t due = next_due(d);
+	struct itimerspec t = {
+		.it_value = {(time_t)(due / SECOND), (long)(due % SECOND)}};
+
+	timerfd_settime(d->timer_fd, TFD_TIMER_ABSTIME, &t, NULL);
+}
+
+static void empty(int fd)
+{
+	uint64_t count;
+
+	while (read(fd, &count, sizeof count) < 0 && errno == EINTR)
+		;
+}
+
+/*
+ * Fires what is due.  A tick that comes late is not made up for: as in DTrace a tick
+ * means that about that much time went by.
+ */
+static void fire_timers(struct dtproc *d)
+{
+	uint64_t now = trace_now();
+
+	for (size_t i = 0; i < d->timers.n; i++) {
+		struct trace_timer *t = &d->timers.at[i];
+		uint64_t interval = t->probe->interval_ns;
+
+		if (t->due_ns > now)
+			continue;
+		engine_fire(d->engines, t->probe, ENGINE_WHILE_TRACING, NULL);
+		t->due_ns += interval * ((now - t->due_ns) / interval + 1);
+	}
+}
+
+/* Waits on the session's descriptor; EINTR ends the wait. */
+static void wait_for_it(const struct dtproc *d, int timeout_ms)
+{
+	struct pollfd p = {.fd = d->epoll, .events = POLLIN};
+
+	poll(&p, 1, timeout_ms);
+}
+
+static void drain_now(struct dtproc *d, FILE *out)
+{
+	for (size_t i = 0; i < engine_units(d->engines); i++)
+		rt_client_answer(engine_client(d->engines, i));
+	d->drained_ns = trace_now();
+	trace_drain(d, d->drained_ns, out);
+	trace_warn_drops(d);
+}
+
+struct census {
+	const struct dtproc *session;
+	unsigned live;
+};
+
+static int is_target(const struct dtproc *d, pid_t pid)
+{
+	for (size_t i = 0; i < d->targets.n; i++)
+		if (d->targets.at[i] == pid)
+			return 1;
+	return 0;
+}
+
+static int count_live(struct dtproc_proc *p, void *arg)
+{
+	struct census *c = arg;
+	struct dtproc_proc_status s;
+
+	dtproc_proc_status(p, &s);
+	if (is_target(c->session, dtproc_proc_pid(p)) && s.run < DTPROC_EXITED)
+		c->live++;
+	return 0;
+}
+
+/* Are all victims that the client holds at their end? */
+static int all_ended(struct dtproc *d)
+{
+	struct census c = {d, 0};
+
+	if (!d->targets.n)
+		return 0;
+	return hold_each(d->hold, count_live, &c) == 0 && !c.live;
+}
+
+int dtproc_work(struct dtproc *d, FILE *out)
+{
+	int ended;
+
+	if (d->phase != TRACE_GOING)
+		return err_set(DTPROC_ESTATE, "tracing has not begun");
+	/* BEGIN may have made records, or called exit(). */
+	if (!trace_exit_called(d)) {
+		set_timer(d);
+		wait_for_it(d, -1);
+		empty(d->timer_fd);
+	}
+	fire_timers(d);
+	empty(d->wake_fd);
+	empty(engine_doorbell(d->engines));
+	ended = all_ended(d) || trace_exit_called(d);
+	hold_deliver(d->hold);
+	drain_now(d, out);
+	return ended || d->exit_called ? DTPROC_WORK_DONE : DTPROC_WORK_OK;
+}
+
+int dtproc_sleep(struct dtproc *d, int timeout_ms)
+{
+	wait_for_it(d, timeout_ms);
+	empty(d->wake_fd);
+	return hold_deliver(d->hold);
+}
+
+int dtproc_stop(struct dtproc *d, FILE *out)
+{
+	if (d->phase != TRACE_GOING)
+		return 0;
+	d->phase = TRACE_STOPPED;
+	for (size_t i = 0; i < engine_units(d->engines); i++)
+		rt_client_stop(engine_client(d->engines, i));
+	engine_disarm(d->engines);
+	trace_drain(d, UINT64_MAX, out);
+	trace_fire_kind(d, PROBE_END, ENGINE_ALWAYS);
+	trace_drain(d, UINT64_MAX, out);
+	hold_deliver(d->hold);
+	trace_warn_drops(d);
+	fputc('\n', out);
+	return trace_print_aggregations(d, out);
+}
+
+int dtproc_exit_status(const struct dtproc *d)
+{
+	return d->exit_status;
+}
