@@ -93,6 +93,8 @@ int start_victim(struct keeper *k, const struct wire_request *r, uint64_t *value
 {
 	int code;
 
+	if (r->pid <= 0) /* kill(2) would take it for a group */
+		return err_set(DTPROC_EINVAL, "%d is no PID", r->pid);
 	k->pid = r->pid;
 	k->ledger->pid = r->pid;
 	k->deadline_ms = r->arg && r->arg < 600000 ? (int)r->arg : 2000;
