@@ -17,6 +17,13 @@ static int temp(char *path)
 	return fd;
 }
 
+const char *t_dtproc(void)
+{
+	const char *given = getenv("DTPROC");
+
+	return given ? given : t_built("src/cmd/dtproc");
+}
+
 static void become_command(const char *const argv[], int out, int err)
 {
 	const char *args[64];
@@ -28,7 +35,7 @@ static void become_command(const char *const argv[], int out, int err)
 	args[n] = NULL;
 	dup2(out, 1);
 	dup2(err, 2);
-	execv(t_built("src/cmd/dtproc"), (char *const *)args);
+	execv(t_dtproc(), (char *const *)args);
 	perror("dtproc");
 	_exit(127);
 }
@@ -41,6 +48,7 @@ void cmd_start(struct cmd *c, const char *const argv[])
 	c->pid = fork();
 	if (c->pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		setpgid(0, 0);
 		become_command(argv, out, err);
 	}
 	close(out);

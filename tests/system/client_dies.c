@@ -76,7 +76,7 @@ static void term(void)
 	}
 }
 
-/* Everything of the client and the keeper's process group at once, as Ctrl-C does. */
+/* The client's whole process group at once, as Ctrl-C does. */
 static void group(void)
 {
 	struct vic v;
@@ -87,7 +87,6 @@ static void group(void)
 		struct cmd c;
 
 		NEED(cmd_trace(&c, v.pid, ONE), "no trace");
-		setpgid(c.pid, c.pid);
 		kill(-c.pid, i % 2 ? SIGINT : SIGKILL);
 		CHECK(cmd_wait(&c, 5000) != -1, "dtproc does not end");
 		vic_check_free(&v, "after the group's end");
@@ -115,7 +114,7 @@ static pid_t on_terminal(const char *number, int *master)
 		dup2(tty, 0);
 		dup2(tty, 1);
 		dup2(tty, 2);
-		execl(t_built("src/cmd/dtproc"), "dtproc", "-p", number, "-n", ONE, NULL);
+		execl(t_dtproc(), "dtproc", "-p", number, "-n", ONE, NULL);
 		_exit(127);
 	}
 	return pid;

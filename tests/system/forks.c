@@ -24,7 +24,7 @@ static void storm(const char *line)
 	CHECK(n == (long long)v.page->calls, "%s: counted %lld, parent made %llu (children %llu)",
 		line, n, (unsigned long long)v.page->calls,
 		(unsigned long long)v.page->child_calls);
-	CHECK(v.page->children > 0 && v.page->child_calls > 0, "no children");
+	CHECK(v.page->children > 0, "no children");
 	vic_wait(&v, 5000);
 	cmd_forget(&c);
 	check_no_keeper(line);

@@ -130,6 +130,8 @@ struct cmd {
 	char out[64], err[64];
 };
 
+/* The command: of this build, or what DTPROC names. */
+const char *t_dtproc(void);
 void cmd_start(struct cmd *, const char *const argv[]); /* without argv[0] */
 /* Waits for its end; its status as waitpid gives it, -1 at the time limit. */
 int cmd_wait(struct cmd *, int timeout_ms);

@@ -36,9 +36,12 @@ static void *work(void *arg)
 	uint64_t n = 0;
 
 	page->tid[me] = (int32_t)syscall(SYS_gettid);
-	while (!page->quit)
+	while (!page->quit) {
 		if (target_call(n++, me))
 			page_bad("thread %zu: call %llu is wrong", me, (unsigned long long)n);
+		if (n % 64 == 0)
+			page->rounds++;
+	}
 	atomic_fetch_add(&page->calls, n);
 	return NULL;
 }
