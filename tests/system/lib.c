@@ -265,9 +265,14 @@ void vic_check_free(struct vic *v, const char *when)
 	uint64_t before = vic_progress(v);
 	long differs;
 
-	CHECK(proc_alive(v->pid), "%s", when);
-	if (!proc_alive(v->pid))
+	if (!proc_alive(v->pid)) {
+		siginfo_t how = {0};
+
+		waitid(P_PID, (id_t)v->pid, &how, WEXITED | WNOHANG | WNOWAIT);
+		t_fail(__FILE__, __LINE__, "alive", "%s: the victim has ended, code %d status %d",
+			when, how.si_code, how.si_status);
 		return;
+	}
 	CHECK(WITHIN(1000, proc_status(v->pid, "TracerPid") == 0), "%s: traced by %ld", when,
 		proc_status(v->pid, "TracerPid"));
 	CHECK(WITHIN(1000, proc_threads_in(v->pid, "tT") == 0), "%s: %d threads are stopped",
