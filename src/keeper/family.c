@@ -37,8 +37,26 @@ pid_t tgid_of(pid_t tid)
 	return tgid;
 }
 
+/* Zombies and kernel threads have no memory, and so all "the same". */
+static int has_memory(pid_t tid)
+{
+	char path[64], exe[8];
+
+	snprintf(path, sizeof path, "/proc/%d/exe", tid);
+	return readlink(path, exe, sizeof exe) >= 0;
+}
+
 int shares_memory(struct keeper *k, pid_t pid)
 {
+	if (!has_memory(pid))
+		return 0;
+	/* The leader may have ended before its threads. */
+	hash_each(&k->tasks, i)
+	{
+		struct task *t = k->tasks.slots[i].value;
+		if (t->tid != pid && !t->sharer && has_memory(t->tid))
+			return syscall(SYS_kcmp, t->tid, pid, KCMP_VM, 0, 0) == 0;
+	}
 	return syscall(SYS_kcmp, k->pid, pid, KCMP_VM, 0, 0) == 0;
 }
 
