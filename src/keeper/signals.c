@@ -166,8 +166,10 @@ void signal_dispatch(struct keeper *k, struct task *t, int sig)
  * A trap hit while SIGTRAP is blocked or ignored makes the kernel unblock it and reset
  * its disposition (force_sig_info_to_task), traced or not.  The mask is put back when
  * it is known to have blocked SIGTRAP: from a stop before, or because everything else
- * is blocked (sigfillset).  A disposition is read before the first trap is planted and
- * put back by a call in the victim.
+ * is blocked (sigfillset); what is known may be old, for a thread that was stopped in
+ * its own SIGTRAP handler, so a disposition that is still there comes first.  One is
+ * read before the first trap is planted and put back by a call in the victim; one that
+ * the program sets later and loses by a blocked hit stays lost.
  */
 void signal_learn_trap(struct keeper *k)
 {
@@ -194,10 +196,7 @@ void signal_learn_trap(struct keeper *k)
 static void restore_action(struct keeper *k, struct task *t)
 {
 	const uint64_t args[6] = {SIGTRAP, k->scratch, 0, 8, 0, 0};
-	uint64_t set = status_mask(k->pid, "SigCgt:") | status_mask(k->pid, "SigIgn:");
 
-	if (set & bit(SIGTRAP))
-		return;
 	if (sites_write(k, k->scratch, k->trap_action, sizeof k->trap_action) > 0)
 		inject_call_by(k, t, SYS_rt_sigaction, args);
 }
@@ -205,16 +204,20 @@ static void restore_action(struct keeper *k, struct task *t)
 void signal_mend_trap(struct keeper *k, struct task *t)
 {
 	const uint64_t never = bit(SIGKILL) | bit(SIGSTOP) | bit(32) | bit(33);
-	int known = t->mask_known && (t->mask & bit(SIGTRAP));
 	uint64_t mask;
 	pid_t tid = t->tid;
 
-	if (!known && !k->trap_handled)
-		return;
 	if (pt_get_mask(tid, &mask))
 		return;
-	if ((known && mask == (t->mask & ~bit(SIGTRAP))) ||
-		(mask | bit(SIGTRAP) | never) == ~0ULL) {
+	int blocked = (mask | bit(SIGTRAP) | never) == ~0ULL ||
+		(t->mask_known && (t->mask & bit(SIGTRAP)) &&
+			mask == (t->mask & ~bit(SIGTRAP)));
+	if (!blocked && !k->trap_handled)
+		return;
+	/* A handler that is still there proves that nothing was blocked. */
+	if ((status_mask(k->pid, "SigCgt:") | status_mask(k->pid, "SigIgn:")) & bit(SIGTRAP))
+		return;
+	if (blocked) {
 		pt_set_mask(tid, mask | bit(SIGTRAP));
 		t->mask = mask | bit(SIGTRAP);
 		t->mask_known = 1;
