@@ -78,7 +78,7 @@ clean:
 	rm -rf build build-san-* build-coverage build-fuzz
 
 help:
-	@echo "make              build/src/cmd/dtproc and the library"
+	@echo "make              build/dtproc and the library"
 	@echo "make demo         trace two real programs"
 	@echo "make check        all tests; the last line counts them"
 	@echo "make soak         the same tests, long"
