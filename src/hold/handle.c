@@ -35,7 +35,7 @@ struct dtproc_proc *handle_new(struct hold_session *s, pid_t pid, enum hold_kind
 	p->pid = pid;
 	p->kind = kind;
 	p->hung_up = 1;
-	p->pidfd = p->image.mem = p->image.maps = p->control.wake = -1;
+	p->pidfd = p->image.mem = p->image.live = p->control.wake = -1;
 	p->status.run = DTPROC_RUNNING;
 	p->status.generation = 1;
 	list_init(&p->bucket);

@@ -74,12 +74,12 @@ struct control {
 	int wake;    /* eventfd: look again; -1: none yet */
 };
 
-/* What tells an image from a later one (rule A7); under the handle's lock. */
+/* What is open of the present image; under the handle's lock. */
 struct image {
-	int mem;	   /* /proc/PID/mem; -1: not for us */
-	int maps;	   /* /proc/PID/maps, only where mem is -1 */
-	dtproc_addr probe; /* an address of its text */
-	int shared;	   /* has its parent's memory (vfork): cannot be told by `mem` */
+	int mem;		 /* /proc/PID/mem; -1: not for us */
+	int live;		 /* read-only handles: tells whether it is the present one */
+	int shared;		 /* has its parent's memory (vfork): `live` cannot tell */
+	struct victim_maps maps; /* for symbols: as they were last read; n 0: never */
 };
 
 struct dtproc_proc {

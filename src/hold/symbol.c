@@ -52,13 +52,14 @@ static int look(const struct query *q, const struct victim_map *m, dtproc_addr *
 	return 0;
 }
 
+/* Index of the mapping that gave the answer, or ENOSYM. */
 static int search(const struct query *q, const struct victim_maps *maps, dtproc_addr *addr,
 	size_t *size)
 {
 	for (size_t i = 0; i < maps->n; i++) {
 		const struct victim_map *m = &maps->at[i];
 		if (m->inode && (m->flags & VICTIM_MAP_EXEC) && !look(q, m, addr, size))
-			return 0;
+			return (int)i;
 	}
 	return err_set(DTPROC_ENOSYM, "pid %d has no symbol '%s'%s%s", (int)q->pid, q->name,
 		q->object ? " in " : "", q->object ? q->object : "");
@@ -79,17 +80,43 @@ static void find_program(struct query *q, const struct victim_maps *maps)
 	q->program_ino = m->inode;
 }
 
+/* Tries the maps as they were last seen; what gave the answer must still be there. */
+static int search_known(
+	struct dtproc_proc *p, struct query *q, dtproc_addr *addr, size_t *size)
+{
+	const struct victim_maps *maps = &p->image.maps;
+	dtproc_addr at;
+	size_t len;
+	int i;
+
+	if (maps->n == 0 || (p->kind == HOLD_RDONLY && image_refresh(p)))
+		return 0;
+	find_program(q, maps);
+	i = search(q, maps, &at, &len);
+	if (i < 0 || !victim_maps_still(p->pid, &maps->at[i]))
+		return 0;
+	*addr = at;
+	if (size)
+		*size = len;
+	return 1;
+}
+
 int dtproc_proc_symbol(struct dtproc_proc *p, const char *object, const char *name,
 	dtproc_addr *addr, size_t *size)
 {
+	CLEAN(hold_leave) struct hold_guard g = hold_enter(p);
 	struct query q = {.pid = p->pid, .object = object, .name = name};
-	struct victim_maps maps = {0};
-	int rc = hold_maps(p, &maps);
+	struct victim_maps *maps = &p->image.maps, fresh;
+	int rc;
 
+	if (search_known(p, &q, addr, size))
+		return 0;
+	rc = hold_maps(p, &fresh);
 	if (rc)
 		return rc;
-	find_program(&q, &maps);
-	rc = search(&q, &maps, addr, size);
-	victim_maps_free(&maps);
-	return rc;
+	victim_maps_free(maps);
+	*maps = fresh;
+	find_program(&q, maps);
+	rc = search(&q, maps, addr, size);
+	return rc < 0 ? rc : 0;
 }

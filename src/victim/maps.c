@@ -12,9 +12,19 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/sysmacros.h>
 
 #define TEXT_MAX (64u << 20)
+
+/* As of <linux/fs.h> of Linux 6.11. */
+struct map_query {
+	uint64_t size, flags, addr;
+	uint64_t start, end, vm_flags, page_size, offset, inode;
+	uint32_t dev_major, dev_minor, name_size, build_id_size;
+	uint64_t name_addr, build_id_addr;
+};
+#define MAP_QUERY _IOWR('f', 17, struct map_query)
 
 /* A hexadecimal or decimal number that ends with `stop`; moves *at behind that. */
 static int number(const char **at, const char *end, unsigned base, char stop, uint64_t *out)
@@ -181,6 +191,19 @@ int victim_maps_read(pid_t pid, struct victim_maps *out)
 	if (rc == 0)
 		(void)TAKE_PTR(text);
 	return rc;
+}
+
+int victim_maps_still(pid_t pid, const struct victim_map *m)
+{
+	struct map_query q = {.size = sizeof q, .addr = m->start};
+	char path[40];
+
+	snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
+	CLEAN_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || ioctl(fd, MAP_QUERY, &q) < 0)
+		return 0;
+	return q.start == m->start && q.end == m->end && q.offset == m->offset &&
+		q.inode == m->inode && makedev(q.dev_major, q.dev_minor) == m->dev;
 }
 
 void victim_maps_free(struct victim_maps *m)

@@ -34,6 +34,11 @@ struct victim_maps {
 int victim_maps_read(pid_t pid, struct victim_maps *out) MUST_USE;
 /* The same from text of `len` bytes that nobody has vouched for. */
 int victim_maps_parse(const char *text, size_t len, struct victim_maps *out) MUST_USE;
+/*
+ * Is this mapping, seen earlier, still there as it was?  Asks the kernel for it alone
+ * (Linux 6.11); 0 also when that cannot be told.
+ */
+int victim_maps_still(pid_t pid, const struct victim_map *);
 void victim_maps_free(struct victim_maps *);
 /* The mapping that holds `addr`, or NULL.  Borrowed. */
 const struct victim_map *victim_maps_find(const struct victim_maps *, dtproc_addr addr);

@@ -71,6 +71,15 @@ static void maps_of_ourselves(void **state)
 	assert_non_null(here);
 	assert_true(here->flags & VICTIM_MAP_EXEC);
 	assert_non_null(strstr(here->path, "test_victim_proc"));
+	struct victim_map other = *here;
+	int still = victim_maps_still(getpid(), here);
+	if (!still)
+		print_message("           this kernel has no query of one mapping\n");
+	other.offset ^= 4096;
+	assert_false(victim_maps_still(getpid(), &other));
+	other = *here;
+	other.end += 4096;
+	assert_false(victim_maps_still(getpid(), &other));
 	victim_maps_free(&m);
 	assert_int_equal(victim_maps_read(999999999, &m), DTPROC_ENOPROC);
 }
