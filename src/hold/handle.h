@@ -250,6 +250,11 @@ void bkpt_dispatch(struct dtproc_proc *, dtproc_addr addr, pid_t tid);
 void bkpt_drop_all(struct dtproc_proc *); /* exec: they stay as memory alone */
 void bkpt_free_all(struct dtproc_proc *);
 
+/* ------------------------------------------------------------------- rseq.c */
+
+/* Refuses (in `result`) the sites that lie in restartable sequences (D7). */
+void rseq_refuse(struct dtproc_proc *, struct wire_site *sites, size_t n);
+
 /* ----------------------------------------------------------------- notice.c */
 
 int notice_init(struct hold_session *) MUST_USE;

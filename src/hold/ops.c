@@ -185,6 +185,7 @@ long hold_arm(struct dtproc_proc *p, struct wire_site *sites, size_t n)
 		sites[i].result = 0;
 		sites[i].reason = 0;
 	}
+	rseq_refuse(p, sites, n);
 	rc = send_sites(p, WIRE_ARM, sites, n, &reply);
 	if (rc == 0)
 		rc = victim_ctl_get(&p->ctl, sites, n * sizeof *sites);

@@ -374,7 +374,8 @@ void site_want(struct keeper *k, struct wire_site *w)
 {
 	struct site *s = site_get(k, w->addr);
 
-	w->result = 0;
+	if (w->result) /* refused by the client, which knows why */
+		return;
 	w->reason = WIRE_REFUSED_NOT;
 	if (w->kind == WIRE_SITE_PROBE &&
 		(w->program >= k->programs.n || !k->programs.at[w->program])) {

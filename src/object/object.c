@@ -164,6 +164,23 @@ static int read_names(Elf *elf, struct object *o)
 	return 0;
 }
 
+/* Where the restartable sequences are described, if any are (linux/rseq.h). */
+static void read_sections(Elf *elf, struct object *o)
+{
+	size_t names;
+	GElf_Shdr sh;
+
+	if (elf_getshdrstrndx(elf, &names))
+		return;
+	for (Elf_Scn *s = elf_nextscn(elf, NULL); s; s = elf_nextscn(elf, s)) {
+		const char *name = gelf_getshdr(s, &sh) ? elf_strptr(elf, names, sh.sh_name) : NULL;
+		if (name && strcmp(name, "__rseq_cs") == 0) {
+			o->rseq_value = sh.sh_addr;
+			o->rseq_size = sh.sh_size;
+		}
+	}
+}
+
 static int read_headers(struct object *o)
 {
 	CLEAN(clean_elf) Elf *elf = NULL;
@@ -173,6 +190,7 @@ static int read_headers(struct object *o)
 	elf = elf_begin(o->fd, ELF_C_READ, NULL);
 	if (!elf || elf_kind(elf) != ELF_K_ELF)
 		return err_set(DTPROC_EELF, "%s: not an ELF file", o->path);
+	read_sections(elf, o);
 	err = read_segments(elf, o);
 	return err ? err : read_names(elf, o);
 }
@@ -347,6 +365,13 @@ int object_bias(
 	}
 	return err_set(DTPROC_EELF, "%s: no code is mapped from offset %#llx", o->path,
 		(unsigned long long)map_offset);
+}
+
+int object_rseq(const struct object *o, uint64_t *value, uint64_t *size)
+{
+	*value = o->rseq_value;
+	*size = o->rseq_size;
+	return o->rseq_size != 0;
 }
 
 int object_executable(const struct object *o, uint64_t value)

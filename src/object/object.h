@@ -69,6 +69,11 @@ const char *object_name(const struct object *);
  */
 int object_bias(const struct object *, uint64_t map_start, uint64_t map_offset,
 	uint64_t *bias) MUST_USE;
+/*
+ * 1 when the file describes restartable sequences: an array of struct rseq_cs (linux/
+ * rseq.h) at *value, of *size bytes, to be read from the victim, where it is relocated.
+ */
+int object_rseq(const struct object *, uint64_t *value, uint64_t *size);
 /* Is `value` in an executable segment? */
 int object_executable(const struct object *, uint64_t value);
 

@@ -30,6 +30,7 @@ struct object {
 	int fd; /* open until the symbols are read */
 	struct object_segment *segments;
 	size_t nsegments;
+	uint64_t rseq_value, rseq_size;
 	pthread_mutex_t lock; /* of what follows */
 	enum { OBJECT_UNREAD, OBJECT_READ, OBJECT_BAD } state;
 	struct object_table table;

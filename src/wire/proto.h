@@ -132,7 +132,7 @@ struct wire_site {
 	uint32_t kind;    /* enum wire_site_kind */
 	uint32_t program; /* probe: index into the programs */
 	uint32_t probe;   /* probe: id for the record */
-	int32_t result;   /* 0 or enum dtproc_error */
+	int32_t result;   /* 0 or enum dtproc_error; not 0 in a request: leave it out */
 	uint32_t reason;  /* enum wire_refusal, when result is DTPROC_ESITE */
 };
 

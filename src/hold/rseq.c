@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Restartable sequences (rule D7).  The kernel aborts a sequence whose thread traps in
+ * it, each time, and an instruction that runs in a slot runs outside of it, without its
+ * promise.  So no breakpoint is set where an object says that there is one.
+ */
+#include "handle.h"
+
+#include <base/clean.h>
+#include <object/object.h>
+
+/* struct rseq_cs of linux/rseq.h */
+struct sequence {
+	uint32_t version, flags;
+	uint64_t start, length, abort;
+};
+
+#define SEQUENCES_MAX 65536u
+
+static void refuse_in(const struct sequence *q, struct wire_site *sites, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (sites[i].addr - q->start < q->length) {
+			sites[i].result = DTPROC_ESITE;
+			sites[i].reason = WIRE_REFUSED_RSEQ;
+		}
+}
+
+static void refuse_by(struct dtproc_proc *p, uint64_t at, uint64_t size,
+	struct wire_site *sites, size_t n)
+{
+	struct sequence q;
+
+	for (uint64_t i = 0; i < size / sizeof q && i < SEQUENCES_MAX; i++)
+		if (dtproc_proc_read(p, at + i * sizeof q, &q, sizeof q) == sizeof q)
+			refuse_in(&q, sites, n);
+}
+
+static int holds_any(
+	const struct victim_map *m, const struct wire_site *sites, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (sites[i].addr - m->start < m->end - m->start)
+			return 1;
+	return 0;
+}
+
+void rseq_refuse(struct dtproc_proc *p, struct wire_site *sites, size_t n)
+{
+	struct victim_maps maps;
+
+	if (hold_maps(p, &maps))
+		return;
+	for (size_t i = 0; i < maps.n; i++) {
+		const struct victim_map *m = &maps.at[i];
+		struct object_id id = {m->dev, m->inode};
+		struct object *o;
+		uint64_t value, size, bias;
+		if (!m->inode || !(m->flags & VICTIM_MAP_EXEC) || !holds_any(m, sites, n) ||
+			object_open_mapped(p->pid, m->start, m->end, m->path, &id, &o))
+			continue;
+		if (object_rseq(o, &value, &size) &&
+			!object_bias(o, m->start, m->offset, &bias))
+			refuse_by(p, value + bias, size, sites, n);
+		object_unref(o);
+	}
+	victim_maps_free(&maps);
+}
