@@ -266,6 +266,36 @@ static void zoo_comers(void)
 	vic_end(&v);
 }
 
+static void nothing(struct dtproc_proc *p, struct dtproc_bkpt *b, pid_t tid, void *arg)
+{
+	(void)p, (void)b, (void)tid, (void)arg;
+}
+
+/* D7: no breakpoint in a restartable sequence; behind it is fine. */
+static void rseq(void)
+{
+	struct vic v;
+	struct dtproc *dt;
+	struct dtproc_proc *p;
+	struct dtproc_bkpt *b;
+	dtproc_addr begin, end;
+
+	vic_start(&v, "rseq");
+	OK(dtproc_open(NULL, &dt));
+	OK(dtproc_proc_grab(dt, v.pid, 0, &p));
+	OK(dtproc_proc_symbol(p, "a.out", "rseq_begin", &begin, NULL));
+	OK(dtproc_proc_symbol(p, "a.out", "rseq_end", &end, NULL));
+	for (dtproc_addr at = begin; at < end; at++) {
+		CHECK(dtproc_bkpt_add(p, at, nothing, NULL, &b) == DTPROC_ESITE, "+%d",
+			(int)(at - begin));
+		CHECK(strstr(dtproc_error_text(), "restartable"), "%s", dtproc_error_text());
+	}
+	OK(dtproc_bkpt_add(p, end, nothing, NULL, &b));
+	dtproc_close(dt);
+	vic_check_free(&v, "let go");
+	vic_end(&v);
+}
+
 static const struct t_case cases[] = {
 	{"blocked", blocked, 60, 120}, {"owntrap", owntrap, 60, 120},
 	{"ignored", ignored, 60, 120}, {"raised", raised, 60, 120},
@@ -275,7 +305,7 @@ static const struct t_case cases[] = {
 	{"seccomp-kill", seccomp_kill, 30, 0}, {"seccomp-late", seccomp_late, 30, 0},
 	{"brief", brief, 30, 120}, {"leader", leader, 30, 0}, {"unmap", unmap, 30, 0},
 	{"zoo", zoo, 30, 120}, {"zoo-everywhere", zoo_everywhere, 30, 200},
-	{"zoo-comers", zoo_comers, 60, 200},
+	{"zoo-comers", zoo_comers, 60, 200}, {"rseq", rseq, 30, 0},
 };
 
 T_MAIN(cases)
