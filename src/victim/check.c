@@ -170,7 +170,7 @@ int victim_check_refusal(pid_t pid, enum victim_purpose purpose)
 	struct victim_caller us;
 	struct victim_status it;
 	struct stat st;
-	char path[32], buf[160];
+	char path[40], buf[160];
 	int rc = victim_check(pid, purpose);
 
 	if (rc)
@@ -178,7 +178,8 @@ int victim_check_refusal(pid_t pid, enum victim_purpose purpose)
 	rc = victim_status_read(pid, &it);
 	if (rc)
 		return rc;
-	snprintf(path, sizeof path, "/proc/%d", (int)pid);
+	/* The directory itself always shows the effective user; its files do not. */
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
 	if (stat(path, &st) < 0)
 		return err_set(DTPROC_ENOPROC, "no such process");
 	know_ourselves(&us);
