@@ -177,6 +177,14 @@ static void created(void)
 /* A client with many victims, and a forked worker that keeps its descriptors open. */
 static struct vic herd[8];
 
+static void nothing(struct dtproc_proc *p, struct dtproc_bkpt *b, pid_t tid, void *arg)
+{
+	(void)p;
+	(void)b;
+	(void)tid;
+	(void)arg;
+}
+
 static void hold_herd(void *arg)
 {
 	struct dtproc *dt;
@@ -192,7 +200,7 @@ static void hold_herd(void *arg)
 			&p[i]));
 		OK(dtproc_proc_symbol(p[i], "a.out", "victim_target", &at, NULL));
 		if (i % 4 != 3)
-			OK(dtproc_bkpt_add(p[i], at, NULL, NULL, &b));
+			OK(dtproc_bkpt_add(p[i], at, nothing, NULL, &b));
 		if (i % 2 == 0)
 			OK(dtproc_proc_continue(p[i]));
 	}

@@ -83,7 +83,7 @@ static void no_process(void)
 static void oneself(void)
 {
 	OK(dtproc_open(NULL, &dt));
-	refused(getpid(), 0, DTPROC_ESELF, "self");
+	refused(getpid(), 0, DTPROC_ESELF, "this very process");
 	CHECK(proc_keepers() == 0, "a keeper is left");
 	dtproc_close(dt);
 }
@@ -123,7 +123,7 @@ static void thread_id(void)
 	vic_start(&v, "hammer 2 0");
 	NEED(WITHIN(1000, v.page->tid[1]), "no second thread");
 	OK(dtproc_open(NULL, &dt));
-	refused(v.page->tid[1], 0, DTPROC_EINVAL, "thread");
+	refused(v.page->tid[1], 0, DTPROC_ENOPROC, "thread of process");
 	vic_end(&v);
 	dtproc_close(dt);
 }
@@ -229,7 +229,7 @@ static void user_part(void)
 	refused(hidden, 0, DTPROC_EPERM, "not dumpable");
 	if (proc_status(2, "Kthread") == 1)
 		refused(2, 0, DTPROC_EKTHREAD, "kernel thread");
-	refused(getpid(), 0, DTPROC_ESELF, "self");
+	refused(getpid(), 0, DTPROC_ESELF, "this very process");
 	vic_end(&v);
 }
 

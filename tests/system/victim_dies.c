@@ -67,7 +67,8 @@ static pid_t killer(pid_t pid, unsigned us)
 static bool end_code(long code)
 {
 	return code == DTPROC_EKILLED || code == DTPROC_ENOPROC || code == DTPROC_EZOMBIE ||
-	       code == DTPROC_EEXITED || code == DTPROC_ESTATE || code == DTPROC_ERANGE;
+	       code == DTPROC_EEXITED || code == DTPROC_ESTATE || code == DTPROC_ERANGE ||
+	       code == DTPROC_EIMAGE;
 }
 
 static void operations(struct dtproc_proc *p)
