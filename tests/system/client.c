@@ -21,7 +21,7 @@ const char *t_dtproc(void)
 {
 	const char *given = getenv("DTPROC");
 
-	return given ? given : t_built("src/cmd/dtproc");
+	return given ? given : t_built("dtproc");
 }
 
 static void become_command(const char *const argv[], int out, int err)

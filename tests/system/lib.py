@@ -12,7 +12,7 @@ import traceback
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.environ.get('DTPROC_BUILD', os.path.join(HERE, '..', '..', 'build'))
 BUILD = os.path.abspath(BUILD)
-DTPROC = os.path.join(BUILD, 'src', 'cmd', 'dtproc')
+DTPROC = os.path.join(BUILD, 'dtproc')
 KEEPER = os.path.join(BUILD, 'src', 'keeper', 'dtproc-keeper')
 VICTIMS = os.path.join(BUILD, 'tests', 'victims')
 SOAK = os.environ.get('DTPROC_SOAK') == '1'
