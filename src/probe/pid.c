@@ -247,6 +247,8 @@ static void tell_why(const struct walk *w)
 	if (!w->modules)
 		probe_set_why(t, "pid %d has no object called %s", (int)w->victim->pid,
 			d->module);
+	else if (w->functions && parse_hex(d->name, &(uint64_t){0}))
+		probe_set_why(t, "no instruction begins at offset %s", d->name);
 	else if (w->functions)
 		probe_set_why(
 			t, "%s is neither entry nor an offset in hexadecimal", d->name);

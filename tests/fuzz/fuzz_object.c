@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Any bytes as an ELF file: its names and symbols, or an error. */
+#include <object/object.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void promise(int held)
+{
+	if (!held)
+		abort();
+}
+
+static void look_around(struct object *o)
+{
+	const struct object_symbol *at;
+	uint64_t bias;
+	size_t n;
+
+	promise(strlen(object_name(o)) > 0 && strlen(object_soname(o)) < 4096);
+	if (object_bias(o, 0x10000, 0, &bias) == 0)
+		(void)object_executable(o, bias);
+	if (object_symbols(o, &at, &n))
+		return;
+	for (size_t i = 0; i < n; i++) {
+		promise(object_find(o, object_name_of(o, &at[i]), NULL) != NULL);
+		promise(i == 0 || at[i - 1].value <= at[i].value);
+		(void)object_at(o, at[i].value + 1);
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	int fd = memfd_create("fuzz", MFD_CLOEXEC);
+	struct object *o;
+	char path[32];
+
+	if (fd < 0 || write(fd, data, size) != (ssize_t)size)
+		abort();
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	if (object_open(path, NULL, &o) == 0) {
+		look_around(o);
+		object_unref(o);
+	}
+	close(fd);
+	return 0;
+}

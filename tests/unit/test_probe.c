@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* src/probe: which probes a description makes, in a real victim. */
+#include "unit.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <probe/probe.h>
+
+static struct hold_session *session;
+static struct probe_table *table;
+static pid_t victim;
+
+static int setup(void **state)
+{
+	victim = fork();
+	if (victim == 0) {
+		execl(CALLS, "calls", "loop", NULL);
+		_exit(127);
+	}
+	usleep(200000);
+	return hold_open(NULL, &session) ||
+	       probe_table_open(session, PROBE_TO_LIST, &table);
+}
+
+static int teardown(void **state)
+{
+	probe_table_close(table);
+	hold_close(session);
+	kill(victim, SIGKILL);
+	return waitpid(victim, NULL, 0) == victim ? 0 : -1;
+}
+
+struct seen {
+	long n;
+	char last[256];
+	uint32_t id;
+	const struct probe *probe;
+};
+
+static int note(const struct probe *p, void *arg)
+{
+	struct seen *s = arg;
+
+	s->n++;
+	s->id = p->id;
+	s->probe = p;
+	snprintf(s->last, sizeof s->last, "%s:%s:%s", p->module, p->function, p->name);
+	return 0;
+}
+
+static long match(
+	const char *module, const char *function, const char *name, struct seen *s)
+{
+	char provider[32];
+	struct probe_desc d = {provider, module, function, name};
+
+	snprintf(provider, sizeof provider, "pid%d", (int)victim);
+	*s = (struct seen){0};
+	return probe_each(table, &d, note, s);
+}
+
+static void own_probes_have_dtraces_ids(void **state)
+{
+	static const char *const names[] = {"BEGIN", "END", "ERROR"};
+
+	for (unsigned i = 0; i < 3; i++) {
+		struct probe_desc d = {"", "", "", names[i]};
+		struct seen s = {0};
+
+		assert_int_equal(probe_each(table, &d, note, &s), 1);
+		assert_int_equal(s.id, i + 1);
+	}
+	assert_null(probe_by_id(table, 0));
+	assert_null(probe_by_id(table, 4000));
+}
+
+/* A12: a grab that the library makes for itself sets no $target. */
+static void own_grab_sets_no_target(void **state)
+{
+	struct seen s;
+
+	assert_int_equal(match("a.out", "first_call", "entry", &s), 1);
+	assert_string_equal(s.last, "calls:first_call:entry");
+	assert_int_equal(hold_target(session), 0);
+}
+
+static void one_probe_for_one_name(void **state)
+{
+	struct seen a, b;
+
+	assert_int_equal(match("a.out", "first_call", "entry", &a), 1);
+	assert_int_equal(match("calls", "first_c*", "entr?", &b), 1);
+	assert_ptr_equal(a.probe, b.probe);
+	/* Another name of the address is another probe, at the same place. */
+	assert_int_equal(match("", "__first_alias", "entry", &b), 1);
+	assert_int_not_equal(a.id, b.id);
+	assert_int_equal(a.probe->addr, b.probe->addr);
+	/* A glob takes the preferred name alone. */
+	assert_int_equal(match("a.out", "*first_*", "entry", &b), 1);
+	assert_ptr_equal(a.probe, b.probe);
+}
+
+static void modules(void **state)
+{
+	struct seen s;
+
+	assert_int_equal(match("libc", "puts", "entry", &s), 1);
+	assert_string_equal(s.last, "libc.so.6:puts:entry");
+	assert_int_equal(match("libc.so", "puts", "entry", &s), 1);
+	assert_int_equal(match("libc.so.6", "puts", "entry", &s), 1);
+	assert_int_equal(match("lib*", "puts", "entry", &s), 1);
+	assert_int_equal(match("", "puts", "entry", &s), 1);
+	assert_int_equal(match("a.out", "puts", "entry", &s), 0);
+	assert_int_equal(match("lib", "puts", "entry", &s), 0);
+	assert_non_null(strstr(probe_why_none(table), "no object called lib"));
+	assert_true(match("libc", "*alloc*", "entry", &s) > 3);
+}
+
+static void instructions(void **state)
+{
+	struct seen entry, first, all;
+
+	assert_int_equal(match("a.out", "ten_arguments", "entry", &entry), 1);
+	assert_int_equal(match("a.out", "ten_arguments", "0", &first), 1);
+	assert_int_equal(entry.probe->addr, first.probe->addr);
+	/* At the first instruction there are two probes, entry and 0. */
+	assert_true(match("a.out", "ten_arguments", "*", &all) > 10);
+	assert_int_equal(match("a.out", "ten_arguments", "fff", &all), 0);
+	assert_string_equal(probe_why_none(table), "no instruction begins at offset fff");
+}
+
+static void refused(void **state)
+{
+	struct seen s;
+
+	assert_int_equal(match("", "first_call", "return", &s), DTPROC_ENOPROBE);
+	assert_non_null(strstr(err_text(), "not built yet"));
+	assert_int_equal(match("", "first_call", "exit", &s), 0);
+	assert_int_equal(match("libc", "strlen", "entry", &s), 0);
+	assert_non_null(strstr(probe_why_none(table), "indirect"));
+}
+
+static long tick(const char *provider, const char *name, struct seen *s)
+{
+	struct probe_desc d = {provider, "", "", name};
+
+	*s = (struct seen){0};
+	return probe_each(table, &d, note, s);
+}
+
+static void ticks(void **state)
+{
+	struct seen s;
+
+	assert_int_equal(tick("", "tick-10", &s), 1);
+	assert_int_equal(s.probe->interval_ns, 100000000);
+	assert_int_equal(tick("profile", "tick-3s", &s), 1);
+	assert_int_equal(s.probe->interval_ns, 3000000000);
+	assert_int_equal(tick("tick", "tick-500USEC", &s), 1);
+	assert_int_equal(s.probe->interval_ns, 500000);
+	assert_int_equal(tick("", "tick-0", &s), DTPROC_ENOPROBE);
+	assert_int_equal(tick("", "tick-1us", &s), DTPROC_ENOPROBE);
+	assert_int_equal(tick("", "tick-99999999999999999999s", &s), DTPROC_ENOPROBE);
+	assert_int_equal(tick("", "tick-99999999999d", &s), DTPROC_ENOPROBE);
+	assert_int_equal(tick("", "profile-97", &s), DTPROC_ENOPROBE);
+	assert_int_equal(tick("dtrace", "tick-1s", &s), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(own_probes_have_dtraces_ids),
+		cmocka_unit_test(own_grab_sets_no_target),
+		cmocka_unit_test(one_probe_for_one_name),
+		cmocka_unit_test(modules),
+		cmocka_unit_test(instructions),
+		cmocka_unit_test(refused),
+		cmocka_unit_test(ticks),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
