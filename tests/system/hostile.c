@@ -281,6 +281,7 @@ static void rseq(void)
 	dtproc_addr begin, end;
 
 	vic_start(&v, "rseq");
+	vic_go(&v);
 	OK(dtproc_open(NULL, &dt));
 	OK(dtproc_proc_grab(dt, v.pid, 0, &p));
 	OK(dtproc_proc_symbol(p, "a.out", "rseq_begin", &begin, NULL));

@@ -9,7 +9,7 @@ void rseq_end(void);
 
 __asm__(".text\n"
 	".globl rseq_begin, rseq_end\n"
-	".type rseq_begin, @function\n"
+	".type rseq_begin, @function; .type rseq_end, @function\n"
 	"rseq_begin: nop; nop; nop; nop\n"
 	"rseq_end: ret\n"
 	".pushsection __rseq_cs, \"aw\"\n"
@@ -22,7 +22,9 @@ int main(void)
 {
 	page_open();
 	page_ready();
-	while (!page->quit)
+	while (!page->quit) {
+		page->slot[0]++;
 		page_nap(1000000);
+	}
 	return page_end("rseq");
 }
