@@ -138,6 +138,7 @@ class Tidy(unittest.TestCase):
         self.complains('a path of one machine')
 
     def test_contract(self):
+        """Rule I3: a public call without its contract does not pass."""
         self.write('include/dtproc.h', HEADER + '\nDTPROC_API int dtproc_bye(\n\tint x);\n')
         self.complains('dtproc_bye has no contract')
 
