@@ -28,12 +28,12 @@
 /* Begins a blob; `codes` instructions and `rodata` bytes lie behind it. */
 struct bpf_blob {
 	uint32_t magic, version;
-	uint32_t bytes;	  /* of the whole blob */
+	uint32_t bytes;   /* of the whole blob */
 	uint32_t program; /* id, in every record the program makes */
 	uint32_t codes;
 	uint32_t rodata;  /* bytes, a multiple of 8 */
 	uint32_t scratch; /* bytes of working memory needed */
-	uint32_t flags;	  /* 0 */
+	uint32_t flags;   /* 0 */
 };
 
 /* One instruction word of RFC 9669. */

@@ -60,9 +60,9 @@ static u64 extend(u64 v, int bits)
 
 static u64 swap(u64 v, int64_t bits)
 {
-	return bits == 16 ? __builtin_bswap16((uint16_t)v) :
-		bits == 32 ? __builtin_bswap32((u32)v) :
-			     __builtin_bswap64(v);
+	return bits == 16   ? __builtin_bswap16((uint16_t)v)
+	       : bits == 32 ? __builtin_bswap32((u32)v)
+			    : __builtin_bswap64(v);
 }
 
 static u64 cut(u64 v, int64_t bits)
@@ -136,11 +136,12 @@ static u64 cut(u64 v, int64_t bits)
 		break;
 
 /* The address that an LDDW of an area stands for. */
-static u64 area(const struct bpf_program *p, const struct rt_hit *hit, const struct bpf_step *s)
+static u64 area(
+	const struct bpf_program *p, const struct rt_hit *hit, const struct bpf_step *s)
 {
-	const unsigned char *base = s->area == BPF_AREA_RODATA ?
-		p->rodata :
-		(const unsigned char *)hit->view->scratch;
+	const unsigned char *base = s->area == BPF_AREA_RODATA
+					    ? p->rodata
+					    : (const unsigned char *)hit->view->scratch;
 
 	return (u64)(uintptr_t)(base + s->imm);
 }
@@ -159,13 +160,14 @@ static const struct bpf_step *run(const struct bpf_program *p, struct rt_hit *hi
 			ALU_BOTH(BPF_A_SUB, a - b)
 			ALU_BOTH(BPF_A_MUL, a * b)
 			ALU_BOTH(BPF_A_OR, a | b)
-			ALU_BOTH(BPF_A_AND, a &b)
+			ALU_BOTH(BPF_A_AND, a & b)
 			ALU_BOTH(BPF_A_XOR, a ^ b)
 			ALU_PAIR(BPF_A_DIV, div64(a, b, s->off), div32(a, b, s->off))
 			ALU_PAIR(BPF_A_MOD, mod64(a, b, s->off), mod32(a, b, s->off))
 			ALU_PAIR(BPF_A_LSH, a << (b & 63), a << (b & 31))
 			ALU_PAIR(BPF_A_RSH, a >> (b & 63), a >> (b & 31))
-			ALU_PAIR(BPF_A_ARSH, (int64_t)a >> (b & 63), (int32_t)a >> (b & 31))
+			ALU_PAIR(BPF_A_ARSH, (int64_t)a >> (b & 63),
+				(int32_t)a >> (b & 31))
 			ALU_BOTH(BPF_A_MOV, extend(b, s->off))
 		case BPF_C_ALU64 | BPF_A_NEG:
 			DST = -DST;

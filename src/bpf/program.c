@@ -42,8 +42,11 @@ static int prepare(const struct bpf_parts *p, uint32_t i, struct bpf_step *step)
 {
 	struct bpf_code code = bpf_parts_code(p, i), second;
 
-	*step = (struct bpf_step){.op = code.op, .dst = BPF_DST(&code), .src = BPF_SRC(&code),
-		.off = code.off, .imm = code.imm};
+	*step = (struct bpf_step){.op = code.op,
+		.dst = BPF_DST(&code),
+		.src = BPF_SRC(&code),
+		.off = code.off,
+		.imm = code.imm};
 	if (code.op != BPF_LDDW)
 		return 0;
 	second = bpf_parts_code(p, i + 1);
@@ -52,7 +55,7 @@ static int prepare(const struct bpf_parts *p, uint32_t i, struct bpf_step *step)
 		step->imm = second.imm;
 	} else {
 		step->imm = (int64_t)((uint64_t)(uint32_t)second.imm << 32 |
-			(uint32_t)code.imm);
+				      (uint32_t)code.imm);
 	}
 	return 1;
 }

@@ -34,9 +34,9 @@ struct state {
 struct verifier {
 	const struct bpf_parts *p;
 	struct state now;
-	int reached; /* does control come to this instruction? */
+	int reached;          /* does control come to this instruction? */
 	struct state **ahead; /* merged states of jumps to each instruction */
-	uint8_t *second; /* second words, not to be jumped to */
+	uint8_t *second;      /* second words, not to be jumped to */
 	const char *flaw;
 };
 
@@ -56,14 +56,15 @@ static const char *alu_flaw(const struct bpf_code *c)
 		return "unknown operation";
 	if (op == BPF_A_END)
 		return (wide && x) || c->off || BPF_SRC(c) ||
-						(c->imm != 16 && c->imm != 32 && c->imm != 64) ?
-				      "malformed byte swap" :
-				      NULL;
+				       (c->imm != 16 && c->imm != 32 && c->imm != 64)
+			       ? "malformed byte swap"
+			       : NULL;
 	if (op == BPF_A_NEG)
 		return x || c->off || c->imm || BPF_SRC(c) ? "malformed negation" : NULL;
 	if (x ? c->imm != 0 : BPF_SRC(c) != 0)
 		return "a field that should be zero is not";
-	if (op == BPF_A_MOV && x && (c->off == 8 || c->off == 16 || (c->off == 32 && wide)))
+	if (op == BPF_A_MOV && x &&
+		(c->off == 8 || c->off == 16 || (c->off == 32 && wide)))
 		return NULL;
 	if ((op == BPF_A_DIV || op == BPF_A_MOD) && c->off == 1)
 		return !x && !c->imm ? "division by zero" : NULL;
@@ -87,13 +88,16 @@ static const char *jmp_flaw(const struct bpf_code *c)
 	case BPF_J_A:
 		return x || c->regs || (wide ? c->imm : c->off) ? "malformed jump" : NULL;
 	case BPF_J_CALL:
-		return x || !wide || c->regs || c->off ? "only helpers can be called" : NULL;
+		return x || !wide || c->regs || c->off ? "only helpers can be called"
+						       : NULL;
 	case BPF_J_EXIT:
-		return x || !wide || c->regs || c->off || c->imm ? "malformed exit" : NULL;
+		return x || !wide || c->regs || c->off || c->imm ? "malformed exit"
+								 : NULL;
 	}
 	if (op > BPF_J_SLE)
 		return "unknown operation";
-	return (x ? c->imm != 0 : BPF_SRC(c) != 0) ? "a field that should be zero is not" : NULL;
+	return (x ? c->imm != 0 : BPF_SRC(c) != 0) ? "a field that should be zero is not"
+						   : NULL;
 }
 
 static const char *memory_flaw(const struct bpf_code *c)
@@ -101,11 +105,13 @@ static const char *memory_flaw(const struct bpf_code *c)
 	int mode = c->op & 0xe0, size = c->op & 0x18, class = BPF_CLASS(c->op);
 
 	if (class == BPF_C_LD) {
-		if (c->op != BPF_LDDW || c->off || (BPF_SRC(c) && BPF_SRC(c) != BPF_LDDW_AREA))
+		if (c->op != BPF_LDDW || c->off ||
+			(BPF_SRC(c) && BPF_SRC(c) != BPF_LDDW_AREA))
 			return "unknown operation";
 		return NULL;
 	}
-	if (mode != BPF_M_MEM && !(mode == BPF_M_SX && class == BPF_C_LDX && size != BPF_S_DW))
+	if (mode != BPF_M_MEM &&
+		!(mode == BPF_M_SX && class == BPF_C_LDX && size != BPF_S_DW))
 		return "unknown operation";
 	if (class == BPF_C_ST ? BPF_SRC(c) != 0 : c->imm != 0)
 		return "a field that should be zero is not";
@@ -187,7 +193,8 @@ static int arrive(struct verifier *v, uint32_t pc)
 enum want { READ, WRITE };
 
 /* May `size` bytes at pointer r + off be read or written? */
-static int access(struct verifier *v, const struct reg *r, int64_t off, int64_t size, enum want w)
+static int access(
+	struct verifier *v, const struct reg *r, int64_t off, int64_t size, enum want w)
 {
 	int64_t low = 0, high = 0, at = r->value + off;
 
@@ -265,7 +272,8 @@ static int check_lddw(struct verifier *v, uint32_t pc, const struct bpf_code *c)
 	v->second[pc + 1] = 1;
 	if (!BPF_SRC(c)) {
 		*dst = (struct reg){NUMBER, 1,
-			(int64_t)((uint64_t)(uint32_t)second.imm << 32 | (uint32_t)c->imm)};
+			(int64_t)((uint64_t)(uint32_t)second.imm << 32 |
+				  (uint32_t)c->imm)};
 		return 0;
 	}
 	if (c->imm != BPF_AREA_RODATA && c->imm != BPF_AREA_SCRATCH)
@@ -341,7 +349,8 @@ static int check_argument(struct verifier *v, enum rt_helper_arg want, int i)
 	case RT_ARG_NONE:
 		return 0;
 	case RT_ARG_CONST:
-		return r->kind == NUMBER && r->known ? 0 : bad(v, "argument is not constant");
+		return r->kind == NUMBER && r->known ? 0
+						     : bad(v, "argument is not constant");
 	case RT_ARG_SCALAR:
 		return r->kind == NUMBER ? 0 : bad(v, "argument is not a number");
 	case RT_ARG_SIZE:

@@ -22,7 +22,7 @@ struct cg;
 /* --------------------------------------------------------------------------- layout */
 
 enum cg_kind {
-	CG_INT,	   /* 64 bits in the record, cut to type_size and extended by sign */
+	CG_INT,    /* 64 bits in the record, cut to type_size and extended by sign */
 	CG_STRING, /* `size` bytes, NUL-terminated, zeros behind */
 	CG_PROBE,  /* 64 bits: a probe id; its value is `part` of that probe's name */
 };
@@ -33,11 +33,17 @@ struct cg_field {
 	uint32_t offset, size; /* as stored: multiples of 8 */
 	uint8_t type_size;     /* CG_INT: 1, 2, 4, 8: for the default format */
 	uint8_t is_signed;
-	uint8_t part;	       /* CG_PROBE: enum rt_part */
+	uint8_t part; /* CG_PROBE: enum rt_part */
 };
 
+/*
+ * What lies under one id in the tables.  One aggregation of the text can have several
+ * layouts (`@a[execname]` here, `@a[probefunc]` there): same group, different ids.  A
+ * consumer resolves keys to text and merges within the group.
+ */
 struct cg_agg {
-	uint32_t id;
+	uint32_t id;    /* rt_agg_entry.id */
+	uint32_t group; /* lang_agg.id: which aggregation; counts from 1 as they appear */
 	const char *name; /* "" for the anonymous one, else without its @ */
 	enum rt_agg_func func;
 	uint64_t param; /* of lquantize: RT_LQUANTIZE() */
@@ -51,7 +57,7 @@ enum cg_action_kind {
 	CG_TRACE,  /* fields[0] */
 	CG_PRINTF, /* format, fields are its arguments in order */
 	CG_EXIT,   /* fields[0] is the status; tracing ended at the hit */
-	CG_PRINTA, /* aggs, format (NULL: the default) */
+	CG_PRINTA, /* aggs; format, or NULL: the default */
 	CG_CLEAR,  /* aggs[0] */
 	CG_TRUNC,  /* aggs[0], fields[0] how many (none: all) */
 };
@@ -62,15 +68,15 @@ struct cg_action {
 	const struct cg_field *fields;
 	unsigned n_fields;
 	const struct lang_format *format;
-	const struct cg_agg *const *aggs;
+	const struct lang_agg *const *aggs; /* PRINTA, CLEAR, TRUNC */
 	unsigned n_aggs;
 	uint32_t pc; /* its first instruction */
 };
 
 struct cg_desc {
-	const char *text;	    /* as written, macros expanded */
+	const char *text;           /* as written, macros expanded */
 	const char *part[RT_PARTS]; /* globs; "" is any */
-	uint32_t id;		    /* a probe given by number; 0: by name */
+	uint32_t id;                /* a probe given by number; 0: by name */
 };
 
 struct cg_clause {
@@ -78,7 +84,7 @@ struct cg_clause {
 	const struct cg_desc *descs;
 	unsigned n_descs;
 	const void *blob; /* for bpf_program_load() and the wire */
-	size_t bytes;	  /* a multiple of 8 */
+	size_t bytes;     /* a multiple of 8 */
 	/*
 	 * A hit makes a record when has_record; then a DTrace consumer that is not quiet
 	 * prints "CPU ID FUNCTION:NAME" before the actions' output.  A clause without
@@ -116,8 +122,6 @@ int cg_compile(struct cg *, const struct lang_source *, struct cg_script **out)
 void cg_script_free(struct cg_script *);
 /* The aggregation with this id, or NULL (an id out of a hostile table).  Borrowed. */
 const struct cg_agg *cg_agg_by_id(const struct cg *, uint32_t id);
-/* Ids are below this. */
-uint32_t cg_agg_ids(const struct cg *);
 /* Which action, from 1, instruction `pc` belongs to; 0: the predicate or none. */
 unsigned cg_clause_action_at(const struct cg_clause *, uint32_t pc);
 

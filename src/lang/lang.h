@@ -17,8 +17,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define LANG_TEXT_MAX (8u << 20)
-#define LANG_DEPTH_MAX 100 /* nesting of expressions */
+#define LANG_TEXT_MAX (1u << 20)
+#define LANG_DEPTH_MAX 250 /* height of an expression's tree */
 #define LANG_KEYS_MAX 32   /* of a tuple */
 #define LANG_ARGS_MAX 64   /* of a call */
 #define LANG_NAME_MAX 128
@@ -37,10 +37,10 @@ enum lang_type_kind {
 
 struct lang_type {
 	enum lang_type_kind kind;
-	uint32_t size;		    /* bytes of a value; of a string: its room */
+	uint32_t size; /* bytes of a value; of a string: its room */
 	uint8_t is_signed;
-	uint8_t rank;		    /* of the usual arithmetic conversions */
-	const char *name;	    /* as a diagnostic prints it */
+	uint8_t rank;               /* of the usual arithmetic conversions */
+	const char *name;           /* as a diagnostic prints it */
 	const struct lang_type *to; /* of a pointer */
 };
 
@@ -54,10 +54,10 @@ uint64_t lang_type_fit(const struct lang_type *, uint64_t value);
 /* ------------------------------------------------- built-ins, functions, operators */
 
 enum lang_builtin_kind {
-	LANG_B_VALUE,	 /* a number: code is enum rt_value */
-	LANG_B_ARG,	 /* code: 0 ... 9 */
+	LANG_B_VALUE,    /* a number: code is enum rt_value */
+	LANG_B_ARG,      /* code: 0 ... 9 */
 	LANG_B_EXECNAME, /* a string */
-	LANG_B_PROBE,	 /* a string: code is enum rt_part */
+	LANG_B_PROBE,    /* a string: code is enum rt_part */
 };
 struct lang_builtin {
 	const char *name;
@@ -67,8 +67,8 @@ struct lang_builtin {
 };
 
 enum lang_func_kind {
-	LANG_F_ACTION,	/* only as a statement */
-	LANG_F_AGG,	/* only behind `@name =`; code is enum rt_agg_func */
+	LANG_F_ACTION,  /* only as a statement */
+	LANG_F_AGG,     /* only behind `@name =`; code is enum rt_agg_func */
 	LANG_F_FUNCTION /* in any expression */
 };
 enum lang_action {
@@ -124,8 +124,8 @@ enum lang_op {
 	LANG_OP_MUL,
 	LANG_OP_DIV,
 	LANG_OP_MOD,
-	LANG_OP_NOT,  /* ! */
-	LANG_OP_CPL,  /* ~ */
+	LANG_OP_NOT, /* ! */
+	LANG_OP_CPL, /* ~ */
 	LANG_OP_NEG,
 	LANG_OP_PLUS, /* + as a sign */
 	LANG_OP_DEREF,
@@ -137,18 +137,18 @@ enum lang_op {
 	LANG_OPS,
 };
 /* What C computes for integer operands of type `t` (both converted); 0, or -1: x / 0. */
-int lang_op_fold(enum lang_op, const struct lang_type *t, uint64_t a, uint64_t b,
-	uint64_t *out);
+int lang_op_fold(
+	enum lang_op, const struct lang_type *t, uint64_t a, uint64_t b, uint64_t *out);
 
 /* ------------------------------------------------------------------------- format */
 
 /* One conversion of a printf() format, with the text before it. */
 struct lang_conv {
 	const char *text; /* printed before it, escapes done; NUL-terminated */
-	char conv;	  /* d i o u x X c s S p Y ..., '%', or 0: only text (the last) */
+	char conv;        /* d i o u x X c s S p Y ..., '%', or 0: only text (the last) */
 	uint8_t minus, plus, space, alt, zero, group, at; /* flags - + space # 0 ' @ */
-	int width;	  /* -1: none, LANG_STAR: from an argument */
-	int precision;	  /* likewise */
+	int width;                         /* -1: none, LANG_STAR: from an argument */
+	int precision;                     /* likewise */
 	int width_arg, precision_arg, arg; /* which argument (from 0); -1: none */
 };
 #define LANG_STAR (-2)
@@ -166,10 +166,10 @@ struct lang_format {
 /* --------------------------------------------------------------------------- tree */
 
 struct lang_agg {
-	uint32_t id; /* counts from 1 in the scope; 0 is the anonymous one */
+	uint32_t id;      /* counts from 1 in the scope, as they appear */
 	const char *name; /* "" for the anonymous one */
-	uint32_t func;	  /* enum rt_agg_func */
-	uint64_t param;	  /* of lquantize */
+	uint32_t func;    /* enum rt_agg_func */
+	uint64_t param;   /* of lquantize */
 	unsigned n_keys;
 	const struct lang_type *keys[LANG_KEYS_MAX];
 	int defined; /* a statement gave it its function */
@@ -204,8 +204,9 @@ struct lang_node {
 	struct lang_node *left, *right, *third; /* operands; COND: left ? right : third */
 	struct lang_node *args, *next;
 	unsigned n_args;
-	int has_keys;	  /* AGG: written with [ ] */
-	uint64_t value;	  /* INT */
+	unsigned height;
+	int has_keys;     /* AGG: written with [ ] */
+	uint64_t value;   /* INT */
 	const char *text; /* STRING (NUL-terminated, may hold others), names */
 	size_t len;
 	const struct lang_builtin *builtin;
@@ -217,9 +218,9 @@ struct lang_node {
 
 enum lang_part { LANG_PROVIDER, LANG_MODULE, LANG_FUNCTION, LANG_NAME, LANG_PARTS };
 struct lang_desc {
-	const char *text;	      /* as written, macros expanded */
+	const char *text;             /* as written, macros expanded */
 	const char *part[LANG_PARTS]; /* globs; "" is any */
-	uint32_t id;		      /* given by number; 0: by name */
+	uint32_t id;                  /* given by number; 0: by name */
 	struct lang_desc *next;
 };
 
@@ -249,12 +250,12 @@ struct lang_script {
 	struct lang_clause *clauses;
 	struct lang_option *options; /* #pragma D option */
 	struct lang_arena *arena;
-	const char *text;	     /* private copy */
+	const char *text; /* private copy */
 };
 
 /* How a description with fewer than four parts is read. */
 enum lang_spec {
-	LANG_SPEC_NAME, /* -n, -s: parts fill up from the name */
+	LANG_SPEC_NAME,     /* -n, -s: parts fill up from the name */
 	LANG_SPEC_FUNCTION, /* -f */
 	LANG_SPEC_MODULE,   /* -m */
 	LANG_SPEC_PROVIDER, /* -P */
@@ -263,7 +264,10 @@ enum lang_spec {
 struct lang_source {
 	const char *text;
 	enum lang_spec spec;
-	enum { LANG_INPUT_STRING, LANG_INPUT_FILE } input; /* a file's clauses need a body */
+	enum {
+		LANG_INPUT_STRING,
+		LANG_INPUT_FILE
+	} input;      /* a file's clauses need a body */
 	pid_t target; /* $target; 0: nothing is held */
 	int argc;     /* $0 ... */
 	char *const *argv;
@@ -271,7 +275,8 @@ struct lang_source {
 };
 enum lang_flags {
 	LANG_DEFAULT_ARGS = 1 << 0, /* -x defaultargs: unset $1 is 0 or "" */
-	LANG_EMPTY = 1 << 1,	    /* -x empty: no clause is no error */
+	LANG_EMPTY = 1 << 1,        /* -x empty: no clause is no error */
+	LANG_ARGREF = 1 << 2,       /* -x argref: arguments may stay unused */
 };
 
 int lang_scope_open(struct lang_scope **out);
@@ -287,8 +292,8 @@ const struct lang_agg *lang_scope_agg(const struct lang_scope *, uint32_t id);
  *
  * and the scope is as it was.
  */
-int lang_compile(struct lang_scope *, const struct lang_source *, struct lang_script **out)
-	__attribute__((warn_unused_result));
+int lang_compile(struct lang_scope *, const struct lang_source *,
+	struct lang_script **out) __attribute__((warn_unused_result));
 void lang_script_free(struct lang_script *);
 /* Line of an offset in a script's text, from 1. */
 unsigned lang_script_line(const struct lang_script *, uint32_t at);

@@ -81,7 +81,8 @@ static uint32_t quantize_bucket(int64_t value)
 		return RT_QUANTIZE_ZERO;
 	if (value > 0)
 		return RT_QUANTIZE_ZERO + 64 - (uint32_t)__builtin_clzll(v);
-	return RT_QUANTIZE_ZERO - (v == 1ull << 63 ? 63 : 64 - (uint32_t)__builtin_clzll(-v));
+	return RT_QUANTIZE_ZERO -
+	       (v == 1ull << 63 ? 63 : 64 - (uint32_t)__builtin_clzll(-v));
 }
 
 static void quantize(uint64_t *w, uint64_t param, int64_t value)
@@ -155,7 +156,8 @@ uint32_t rt_agg_words(enum rt_agg_func func, uint64_t param)
 	return param >> 48 && levels && levels + 2 <= RT_WORDS_MAX ? levels + 2 : 0;
 }
 
-void rt_agg_merge(enum rt_agg_func func, uint32_t words, uint64_t *to, const uint64_t *from)
+void rt_agg_merge(
+	enum rt_agg_func func, uint32_t words, uint64_t *to, const uint64_t *from)
 {
 	funcs[func].merge(words, to, from);
 }
@@ -199,7 +201,8 @@ struct want {
 };
 
 /* The entry that a slot names, if it is the wanted one and lies within the heap. */
-static struct rt_entry *entry_at(struct rt_view *view, uint32_t slot, const struct want *want)
+static struct rt_entry *entry_at(
+	struct rt_view *view, uint32_t slot, const struct want *want)
 {
 	uint64_t at = ((uint64_t)slot - 1) * 8;
 	struct rt_entry *e = (struct rt_entry *)(view->heap + at);
@@ -214,7 +217,8 @@ static struct rt_entry *entry_at(struct rt_view *view, uint32_t slot, const stru
 	return same_key((unsigned char *)(e + 1), want->key, want->key_bytes) ? e : NULL;
 }
 
-static struct rt_entry *entry_new(struct rt_view *view, uint32_t *slot, const struct want *want)
+static struct rt_entry *entry_new(
+	struct rt_view *view, uint32_t *slot, const struct want *want)
 {
 	uint64_t at = view->heap_used;
 	uint64_t need = ENTRY_BYTES + want->key_bytes + want->n_words * 8ull;
@@ -253,8 +257,8 @@ static struct rt_entry *entry_find(struct rt_view *view, const struct want *want
 	return NULL;
 }
 
-void rt_agg_update(struct rt_view *view, uint32_t id, enum rt_agg_func func, uint64_t param,
-	const void *key, uint32_t key_bytes, int64_t value)
+void rt_agg_update(struct rt_view *view, uint32_t id, enum rt_agg_func func,
+	uint64_t param, const void *key, uint32_t key_bytes, int64_t value)
 {
 	const unsigned char *k = key;
 	struct want want = {k, 0, id, func, key_bytes, rt_agg_words(func, param)};
@@ -316,8 +320,8 @@ static uint64_t copy_entry(
 	n_words = RT_READ(&e->n_words);
 	func = RT_READ(&e->func);
 	need = ENTRY_BYTES + (uint64_t)key_bytes + n_words * 8ull;
-	if (key_bytes > RT_KEY_MAX || key_bytes % 8 || !n_words || n_words > RT_WORDS_MAX ||
-		need > left || func >= RT_AGG_FUNCS ||
+	if (key_bytes > RT_KEY_MAX || key_bytes % 8 || !n_words ||
+		n_words > RT_WORDS_MAX || need > left || func >= RT_AGG_FUNCS ||
 		(funcs[func].words && funcs[func].words != n_words))
 		return 0;
 	rt_copy(copy->key, e + 1, key_bytes);
@@ -342,7 +346,8 @@ int rt_agg_each(const struct rt_client *c, uint32_t lane, rt_agg_fn *fn, void *a
 	if (used > c->geo.agg_bytes)
 		used = c->geo.agg_bytes;
 	for (uint64_t at = 0; at < used && !result; at += size) {
-		size = copy_entry((struct rt_entry *)(heap + at), used - at, &copy, &entry);
+		size = copy_entry(
+			(struct rt_entry *)(heap + at), used - at, &copy, &entry);
 		if (!size)
 			break;
 		result = fn(&entry, arg);

@@ -39,14 +39,14 @@ uint64_t rt_value_get(struct rt_hit *hit, uint32_t which)
 	return v;
 }
 
-static uint64_t value(struct rt_hit *hit, uint64_t which, uint64_t b, uint64_t c, uint64_t d,
-	uint64_t e)
+static uint64_t value(struct rt_hit *hit, uint64_t which, uint64_t b, uint64_t c,
+	uint64_t d, uint64_t e)
 {
 	return rt_value_get(hit, (uint32_t)which);
 }
 
-static uint64_t arg(struct rt_hit *hit, uint64_t n, uint64_t b, uint64_t c, uint64_t d,
-	uint64_t e)
+static uint64_t arg(
+	struct rt_hit *hit, uint64_t n, uint64_t b, uint64_t c, uint64_t d, uint64_t e)
 {
 	uint64_t v;
 
@@ -57,8 +57,8 @@ static uint64_t arg(struct rt_hit *hit, uint64_t n, uint64_t b, uint64_t c, uint
 	return v;
 }
 
-static uint64_t reg(struct rt_hit *hit, uint64_t n, uint64_t b, uint64_t c, uint64_t d,
-	uint64_t e)
+static uint64_t reg(
+	struct rt_hit *hit, uint64_t n, uint64_t b, uint64_t c, uint64_t d, uint64_t e)
 {
 	uint64_t v;
 
@@ -123,7 +123,8 @@ static uint64_t compare(struct rt_hit *hit, uint64_t a, uint64_t a_size, uint64_
 static uint64_t copy(struct rt_hit *hit, uint64_t to, uint64_t to_size, uint64_t from,
 	uint64_t from_size, uint64_t e)
 {
-	copy_string((char *)(uintptr_t)to, to_size, (const char *)(uintptr_t)from, from_size);
+	copy_string(
+		(char *)(uintptr_t)to, to_size, (const char *)(uintptr_t)from, from_size);
 	return 0;
 }
 
@@ -148,7 +149,8 @@ static uint64_t load_string(struct rt_hit *hit, uint64_t to, uint64_t size, uint
 		uint64_t n = PIECE - (addr + at) % PIECE;
 		if (n > size - 1 - at)
 			n = size - 1 - at;
-		if (!hit->host->load || hit->host->load(hit->cookie, addr + at, s + at, n) < 0)
+		if (!hit->host->load ||
+			hit->host->load(hit->cookie, addr + at, s + at, n) < 0)
 			return fault(hit, RT_FAULT_BADADDR, addr + at);
 		for (uint64_t end = at + n; at < end; at++) {
 			if (!s[at]) {
@@ -161,8 +163,8 @@ static uint64_t load_string(struct rt_hit *hit, uint64_t to, uint64_t size, uint
 	return 0;
 }
 
-static uint64_t length(struct rt_hit *hit, uint64_t s, uint64_t size, uint64_t c, uint64_t d,
-	uint64_t e)
+static uint64_t length(
+	struct rt_hit *hit, uint64_t s, uint64_t size, uint64_t c, uint64_t d, uint64_t e)
 {
 	const char *p = (const char *)(uintptr_t)s;
 	uint64_t n = 0;
@@ -196,8 +198,8 @@ static uint64_t emit(struct rt_hit *hit, uint64_t payload, uint64_t size, uint64
 }
 
 /* The status travels in the record; here tracing ends. */
-static uint64_t end(struct rt_hit *hit, uint64_t a, uint64_t b, uint64_t c, uint64_t d,
-	uint64_t e)
+static uint64_t end(
+	struct rt_hit *hit, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e)
 {
 	RT_PUBLISH(&hit->view->header->stop, 1);
 	hit->view->urgent = 1;
@@ -207,7 +209,8 @@ static uint64_t end(struct rt_hit *hit, uint64_t a, uint64_t b, uint64_t c, uint
 static uint64_t raise_fault(struct rt_hit *hit, uint64_t code, uint64_t value, uint64_t c,
 	uint64_t d, uint64_t e)
 {
-	return fault(hit, code && code < RT_FAULT_COUNT ? (enum rt_fault)code : RT_FAULT_ILLOP,
+	return fault(hit,
+		code && code < RT_FAULT_COUNT ? (enum rt_fault)code : RT_FAULT_ILLOP,
 		value);
 }
 

@@ -9,7 +9,8 @@
 #include "segment.h"
 
 /* Copies to or from the ring at a counter, around its end. */
-static void put(unsigned char *ring, uint32_t size, uint64_t at, const void *from, uint32_t n)
+static void put(
+	unsigned char *ring, uint32_t size, uint64_t at, const void *from, uint32_t n)
 {
 	uint32_t start = (uint32_t)at & (size - 1), first = size - start;
 
@@ -18,7 +19,8 @@ static void put(unsigned char *ring, uint32_t size, uint64_t at, const void *fro
 	rt_copy(ring, (const unsigned char *)from + first, n - first);
 }
 
-static void get(const unsigned char *ring, uint32_t size, uint64_t at, void *to, uint32_t n)
+static void get(
+	const unsigned char *ring, uint32_t size, uint64_t at, void *to, uint32_t n)
 {
 	uint32_t start = (uint32_t)at & (size - 1), first = size - start;
 
@@ -27,14 +29,18 @@ static void get(const unsigned char *ring, uint32_t size, uint64_t at, void *to,
 	rt_copy((unsigned char *)to + first, ring, n - first);
 }
 
-void rt_ring_put(struct rt_hit *hit, enum rt_record_kind kind, const void *payload, uint32_t bytes)
+void rt_ring_put(
+	struct rt_hit *hit, enum rt_record_kind kind, const void *payload, uint32_t bytes)
 {
 	struct rt_view *view = hit->view;
 	uint32_t padded = (bytes + 7) & ~7u, size = view->geo.ring_bytes;
 	uint64_t used = view->head - RT_READ_ACQUIRE(&view->lane->tail);
 	uint32_t fault = hit->fault, need = (uint32_t)sizeof(struct rt_record) + padded;
-	struct rt_record record = {.size = need, .kind = (uint16_t)kind,
-		.program = hit->program, .probe = hit->probe, .pid = hit->pid,
+	struct rt_record record = {.size = need,
+		.kind = (uint16_t)kind,
+		.program = hit->program,
+		.probe = hit->probe,
+		.pid = hit->pid,
 		.tid = hit->tid};
 
 	if (used > size || need > size - used) {
@@ -62,8 +68,7 @@ static void skip(struct rt_client *c, struct rt_lane *l, uint32_t lane, uint64_t
 	rt_count(&l->corrupt);
 }
 
-int rt_ring_next(
-	struct rt_client *c, uint32_t lane, struct rt_record *out, void *payload)
+int rt_ring_next(struct rt_client *c, uint32_t lane, struct rt_record *out, void *payload)
 {
 	uint64_t tail = c->tail[lane], head;
 	uint32_t size = c->geo.ring_bytes;
@@ -88,7 +93,8 @@ int rt_ring_next(
 		skip(c, l, lane, head);
 		return 0;
 	}
-	get(ring, size, tail + sizeof record, payload, record.size - (uint32_t)sizeof record);
+	get(ring, size, tail + sizeof record, payload,
+		record.size - (uint32_t)sizeof record);
 	c->tail[lane] = tail + record.size;
 	RT_PUBLISH(&l->tail, c->tail[lane]);
 	*out = record;

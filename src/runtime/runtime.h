@@ -29,15 +29,15 @@
 #define RT_LANES_MAX 256u
 #define RT_SCRATCH_BYTES 16384u /* working memory of a run: strings, record, keys */
 #define RT_RECORD_MAX RT_SCRATCH_BYTES
-#define RT_KEY_MAX 4096u  /* bytes of a key tuple */
+#define RT_KEY_MAX 4096u   /* bytes of a key tuple */
 #define RT_WORDS_MAX 8192u /* 64-bit words of an aggregation's value */
 #define RT_EXECNAME 16u
 
 enum rt_error {
 	RT_EINVAL = -1, /* parameters out of range */
-	RT_ESIZE = -2,	/* the memory is smaller than its header says */
+	RT_ESIZE = -2,  /* the memory is smaller than its header says */
 	RT_EMAGIC = -3, /* not a segment, or of another version */
-	RT_EFULL = -4,	/* the table of names is full */
+	RT_EFULL = -4,  /* the table of names is full */
 };
 
 /* ------------------------------------------------------------------- the world */
@@ -46,7 +46,7 @@ enum rt_error {
 enum rt_value {
 	RT_VALUE_PID,
 	RT_VALUE_TID,
-	RT_VALUE_PROBE,	  /* `id` */
+	RT_VALUE_PROBE,   /* `id` */
 	RT_VALUE_PROGRAM, /* `epid` */
 	RT_VALUE_TIMESTAMP,
 	/* From here on the host answers. */
@@ -69,7 +69,7 @@ struct rt_host {
 	int (*reg)(void *cookie, unsigned reg, uint64_t *out);
 	int (*arg)(void *cookie, unsigned n, uint64_t *out); /* arg0 ... arg9 */
 	int (*load)(void *cookie, uint64_t addr, void *buf, size_t len);
-	int (*execname)(void *cookie, char out[RT_EXECNAME]); /* NUL-terminated */
+	int (*execname)(void *cookie, char out[RT_EXECNAME]);      /* NUL-terminated */
 	int (*value)(void *cookie, uint32_t which, uint64_t *out); /* enum rt_value */
 };
 
@@ -94,7 +94,7 @@ const char *rt_fault_text(uint32_t fault);
 
 /* Geometry; zero means the default.  Sizes are for each lane. */
 struct rt_params {
-	uint32_t lanes;	     /* [1] at most RT_LANES_MAX */
+	uint32_t lanes;      /* [1] at most RT_LANES_MAX */
 	uint32_t ring_bytes; /* [1 MiB] rounded up to a power of two, at least 4 KiB */
 	uint32_t agg_bytes;  /* [4 MiB] keys and values, at least 4 KiB */
 	uint32_t probes;     /* [65536] ids below this can have names */
@@ -115,9 +115,9 @@ struct rt_view {
 	const char *text;
 	struct rt_params geo; /* checked copy */
 	uint32_t index_mask;
-	uint64_t head;	    /* of the ring */
+	uint64_t head;      /* of the ring */
 	uint64_t heap_used; /* bytes */
-	uint32_t busy;	    /* a program runs: what comes now is re-entered */
+	uint32_t busy;      /* a program runs: what comes now is re-entered */
 	uint32_t urgent;    /* the client should look now */
 	uint64_t scratch[RT_SCRATCH_BYTES / 8];
 };
@@ -126,16 +126,16 @@ struct rt_view {
 struct rt_hit {
 	struct rt_view *view;
 	const struct rt_host *host;
-	void *cookie;	    /* for the host */
-	uint32_t probe;	    /* id, for the record and the names */
-	uint32_t flags;	    /* enum rt_hit_flags */
+	void *cookie;   /* for the host */
+	uint32_t probe; /* id, for the record and the names */
+	uint32_t flags; /* enum rt_hit_flags */
 	int32_t pid, tid;
 	uint64_t timestamp; /* 0: taken from the host when first needed */
 	/* Set by the run: */
-	uint32_t program;   /* id of the program that runs */
-	uint32_t fault;	    /* enum rt_fault of the last run */
+	uint32_t program; /* id of the program that runs */
+	uint32_t fault;   /* enum rt_fault of the last run */
 	uint64_t fault_value;
-	uint32_t fault_pc;  /* instruction that faulted */
+	uint32_t fault_pc; /* instruction that faulted */
 };
 
 enum rt_hit_flags {
@@ -167,7 +167,13 @@ struct rt_client {
 	uint64_t tail[RT_LANES_MAX]; /* private copies of what this side consumed */
 };
 
-enum rt_part { RT_PART_PROVIDER, RT_PART_MODULE, RT_PART_FUNCTION, RT_PART_NAME, RT_PARTS };
+enum rt_part {
+	RT_PART_PROVIDER,
+	RT_PART_MODULE,
+	RT_PART_FUNCTION,
+	RT_PART_NAME,
+	RT_PARTS
+};
 
 /* Formats zeroed memory (a fresh memfd) as a segment. */
 int rt_segment_format(
@@ -209,9 +215,9 @@ int rt_ring_next(struct rt_client *, uint32_t lane, struct rt_record *, void *pa
 
 /* Cumulative counters of a lane. */
 struct rt_drops {
-	uint64_t ring;	  /* records that found the ring full */
-	uint64_t agg;	  /* updates that found no room for a new key */
-	uint64_t busy;	  /* hits inside a running program */
+	uint64_t ring;    /* records that found the ring full */
+	uint64_t agg;     /* updates that found no room for a new key */
+	uint64_t busy;    /* hits inside a running program */
 	uint64_t corrupt; /* times a ring had to be skipped */
 	uint64_t faults;  /* clauses ended by a fault */
 };
@@ -220,12 +226,12 @@ void rt_client_drops(const struct rt_client *, uint32_t lane, struct rt_drops *o
 /* ----------------------------------------------------------------- aggregations */
 
 enum rt_agg_func {
-	RT_AGG_COUNT,	  /* value: n */
-	RT_AGG_SUM,	  /* sum */
-	RT_AGG_AVG,	  /* n, sum */
-	RT_AGG_MIN,	  /* min (signed) */
-	RT_AGG_MAX,	  /* max (signed) */
-	RT_AGG_STDDEV,	  /* n, sum, sum of squares (low, high) */
+	RT_AGG_COUNT,     /* value: n */
+	RT_AGG_SUM,       /* sum */
+	RT_AGG_AVG,       /* n, sum */
+	RT_AGG_MIN,       /* min (signed) */
+	RT_AGG_MAX,       /* max (signed) */
+	RT_AGG_STDDEV,    /* n, sum, sum of squares (low, high) */
 	RT_AGG_QUANTIZE,  /* RT_QUANTIZE_BUCKETS counts, value 0 in the middle */
 	RT_AGG_LQUANTIZE, /* below, the levels, above: see RT_LQUANTIZE */
 	RT_AGG_FUNCS,

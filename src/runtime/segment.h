@@ -21,7 +21,7 @@ struct rt_header {
 	uint32_t pad;
 	uint64_t size;
 	_Alignas(64) uint32_t stop; /* tracing is over */
-	uint32_t bell;		    /* rung and not answered yet */
+	uint32_t bell;              /* rung and not answered yet */
 };
 
 struct rt_lane {
@@ -100,7 +100,8 @@ static inline void rt_count(uint64_t *counter)
 }
 
 /* Puts a record into the lane's ring, or counts a drop. */
-void rt_ring_put(struct rt_hit *, enum rt_record_kind, const void *payload, uint32_t bytes);
+void rt_ring_put(
+	struct rt_hit *, enum rt_record_kind, const void *payload, uint32_t bytes);
 /* Updates one key of an aggregation in place, or counts a drop. */
 void rt_agg_update(struct rt_view *, uint32_t id, enum rt_agg_func, uint64_t param,
 	const void *key, uint32_t key_bytes, int64_t value);

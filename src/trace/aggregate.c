@@ -19,7 +19,7 @@ struct row {
 
 struct table {
 	struct dtproc *session;
-	const struct cg_agg *only; /* NULL: all aggregations */
+	uint32_t only; /* a group; 0: all aggregations */
 	struct hash by_key;
 	VEC(struct row *) rows;
 	int err;
@@ -100,10 +100,10 @@ static struct row *make_row(
 static int add_row(struct table *t, const struct cg_agg *agg, const struct buffer *key,
 	const uint64_t *words)
 {
-	uint64_t h = hash_mix(hash_bytes(key->at, key->n) + agg->id);
+	uint64_t h = hash_mix(hash_bytes(key->at, key->n) + agg->group);
 	struct row *first = hash_get(&t->by_key, h), *r = first;
 
-	while (r && (r->agg != agg || r->key_len != key->n ||
+	while (r && (r->agg->group != agg->group || r->key_len != key->n ||
 			    memcmp(r->key, key->at, key->n)))
 		r = r->same_hash;
 	if (r) {
@@ -130,7 +130,7 @@ static int take_entry(const struct rt_agg_entry *e, void *arg)
 	struct buffer key = {canon, 0, sizeof canon};
 
 	if (!agg || agg->func != e->func || agg->words != e->n_words ||
-		(t->only && t->only != agg))
+		(t->only && t->only != agg->group))
 		return 0;
 	pad_key(e, agg, full);
 	canonical(t->session, agg, full, &key);
@@ -261,8 +261,8 @@ static int compare(const void *pa, const void *pb, void *arg)
 	const struct trace_options *o = arg;
 	int c;
 
-	if (a->agg != b->agg)
-		return COMPARE(a->agg->id, b->agg->id);
+	if (a->agg->group != b->agg->group)
+		return COMPARE(a->agg->group, b->agg->group);
 	if (trace_option_on(o, TRACE_AGGSORTKEY))
 		c = by_key(a, b) ?: by_value(a, b);
 	else
@@ -355,10 +355,10 @@ int trace_print_aggregations(struct dtproc *d, FILE *out)
 	return err;
 }
 
-static void print_now(struct dtproc *d, const struct cg_agg *agg,
+static void print_now(struct dtproc *d, const struct lang_agg *agg,
 	const struct lang_format *format, FILE *out)
 {
-	struct table t = {.session = d, .only = agg};
+	struct table t = {.session = d, .only = agg->id};
 
 	if (sorted_rows(&t))
 		trace_warn(d, "printa: %s", err_text());

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A clause to a program: predicate, then statements in order, each value going straight
+ * to its place in the record; at the end the record is put into the ring as a whole.  A
+ * fault before that leaves no record of the clause (as DTrace has it); what aggregations
+ * took stays.
+ */
+#include "gen.h"
+
+#include <string.h>
+
+/* Is it the bare name of a part of the probe?  Then the probe's id says it all. */
+static int is_probe_part(const struct lang_node *n)
+{
+	return n->kind == LANG_N_BUILTIN && n->builtin->kind == LANG_B_PROBE;
+}
+
+struct cg_field gen_field(const struct lang_node *n, uint32_t *offset)
+{
+	struct cg_field f = {.kind = CG_INT, .offset = *offset, .size = 8};
+
+	if (is_probe_part(n)) {
+		f.kind = CG_PROBE;
+		f.part = (uint8_t)n->builtin->code;
+	} else if (n->type->kind == LANG_T_STRING) {
+		f.kind = CG_STRING;
+		f.size = gen_capacity(n);
+	} else {
+		f.type_size = (uint8_t)n->type->size;
+		f.is_signed = n->type->is_signed;
+	}
+	*offset += f.size;
+	return f;
+}
+
+void gen_store(
+	struct gen *g, const struct lang_node *n, const struct cg_field *f, uint32_t base)
+{
+	if (f->kind == CG_STRING) {
+		gen_string_into(g, n, base + f->offset, f->size);
+		return;
+	}
+	if (f->kind == CG_PROBE) {
+		gen_number(g, R1, RT_VALUE_PROBE);
+		gen_call(g, RT_HELPER_VALUE);
+	} else {
+		gen_expression(g, n);
+	}
+	gen_code(g, BPF_C_STX | BPF_M_MEM | BPF_S_DW, R_SCRATCH, R0,
+		(int)(base + f->offset), 0);
+}
+
+/* -------------------------------------------------------------------------- layout */
+
+static enum cg_action_kind kind_of(const struct lang_node *call)
+{
+	static const enum cg_action_kind kinds[] = {
+		[LANG_ACT_TRACE] = CG_TRACE,
+		[LANG_ACT_PRINTF] = CG_PRINTF,
+		[LANG_ACT_EXIT] = CG_EXIT,
+		[LANG_ACT_PRINTA] = CG_PRINTA,
+		[LANG_ACT_CLEAR] = CG_CLEAR,
+		[LANG_ACT_TRUNC] = CG_TRUNC,
+	};
+	return kinds[call->func->code];
+}
+
+/* Where the arguments of an action lie in the record; the format takes no room. */
+static int lay_action(struct gen *g, const struct lang_node *call, struct cg_action *out,
+	uint32_t *offset)
+{
+	struct cg_field *fields = gen_own(g, call->n_args * sizeof *fields);
+	const struct lang_agg **aggs = gen_own(g, call->n_args * sizeof *aggs);
+	const struct lang_node *a = call->args;
+
+	if (!fields || !aggs)
+		return DTPROC_ENOMEM;
+	out->kind = kind_of(call);
+	out->format = call->format;
+	out->fields = fields;
+	out->aggs = aggs;
+	for (a = call->format ? a->next : a; a; a = a->next) {
+		if (a->kind == LANG_N_AGG)
+			aggs[out->n_aggs++] = a->agg;
+		else
+			fields[out->n_fields++] = gen_field(a, offset);
+	}
+	return 0;
+}
+
+static int lay_record(
+	struct gen *g, const struct lang_clause *clause, struct cg_clause *out)
+{
+	struct cg_action *actions;
+	uint32_t offset = 0;
+	unsigned n = 0;
+
+	for (const struct lang_stmt *s = clause->stmts; s; s = s->next)
+		n += !s->agg;
+	actions = gen_own(g, n * sizeof *actions);
+	if (!actions)
+		return DTPROC_ENOMEM;
+	out->actions = actions;
+	for (const struct lang_stmt *s = clause->stmts; s; s = s->next)
+		if (!s->agg &&
+			lay_action(g, s->expr, &actions[out->n_actions++], &offset))
+			return DTPROC_ENOMEM;
+	out->has_record = n || !clause->stmts;
+	out->record_bytes = !out->has_record ? 0 : offset ? offset : 8;
+	if (!offset && out->has_record)
+		offset = 8;
+	gen_scratch(g, offset);
+	return g->err;
+}
+
+/* ---------------------------------------------------------------------- statements */
+
+static void action(struct gen *g, const struct lang_node *call, struct cg_action *out)
+{
+	const struct lang_node *a = call->format ? call->args->next : call->args;
+	const struct cg_field *f = out->fields;
+
+	out->pc = (uint32_t)g->code.n;
+	for (; a; a = a->next)
+		if (a->kind != LANG_N_AGG)
+			gen_store(g, a, f++, 0);
+	if (out->kind == CG_EXIT)
+		gen_call(g, RT_HELPER_EXIT);
+}
+
+static void statements(
+	struct gen *g, const struct lang_clause *clause, struct cg_clause *out)
+{
+	struct cg_action *next = (struct cg_action *)out->actions;
+	uint32_t base = g->scratch;
+
+	for (const struct lang_stmt *s = clause->stmts; s && !g->err; s = s->next) {
+		g->at = s->expr->at;
+		g->scratch = base;
+		if (s->agg)
+			gen_agg(g, s->agg, s->call);
+		else
+			action(g, s->expr, next++);
+	}
+}
+
+static int has_fields(const struct cg_clause *out)
+{
+	for (unsigned i = 0; i < out->n_actions; i++)
+		if (out->actions[i].n_fields)
+			return 1;
+	return 0;
+}
+
+static void record(struct gen *g, const struct cg_clause *out)
+{
+	if (!out->has_record)
+		return;
+	if (!has_fields(out))
+		gen_code(g, BPF_C_ST | BPF_M_MEM | BPF_S_DW, R_SCRATCH, 0, 0, 0);
+	gen_move(g, R1, R_SCRATCH);
+	gen_number(g, R2, out->record_bytes);
+	gen_call(g, RT_HELPER_EMIT);
+}
+
+/* ---------------------------------------------------------------------------- blob */
+
+static int blob(struct gen *g, struct cg_clause *out)
+{
+	size_t code = g->code.n * sizeof *g->code.at;
+	struct bpf_blob head = {.magic = BPF_BLOB_MAGIC,
+		.version = BPF_BLOB_VERSION,
+		.program = out->program,
+		.codes = (uint32_t)g->code.n,
+		.rodata = (uint32_t)g->rodata.n,
+		.scratch = g->scratch_high};
+	unsigned char *bytes;
+
+	head.bytes = (uint32_t)(sizeof head + code + g->rodata.n);
+	bytes = gen_own(g, head.bytes);
+	if (!bytes)
+		return DTPROC_ENOMEM;
+	memcpy(bytes, &head, sizeof head);
+	memcpy(bytes + sizeof head, g->code.at, code);
+	if (g->rodata.n)
+		memcpy(bytes + sizeof head + code, g->rodata.at, g->rodata.n);
+	out->blob = bytes;
+	out->bytes = head.bytes;
+	return 0;
+}
+
+int gen_clause(struct gen *g, const struct lang_clause *clause, struct cg_clause *out)
+{
+	uint32_t end = gen_label(g);
+
+	g->at = clause->at;
+	if (g->err || lay_record(g, clause, out))
+		return g->err;
+	gen_code(g, BPF_LDDW, R_SCRATCH, BPF_LDDW_AREA, 0, BPF_AREA_SCRATCH);
+	gen_code(g, 0, 0, 0, 0, 0);
+	if (clause->predicate)
+		gen_branch(g, clause->predicate, 0, end);
+	statements(g, clause, out);
+	record(g, out);
+	gen_place(g, end);
+	gen_number(g, R0, 0);
+	gen_code(g, BPF_C_JMP | BPF_J_EXIT, 0, 0, 0, 0);
+	gen_finish(g);
+	return g->err ? g->err : blob(g, out);
+}

@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Expressions.  A number comes out in r0, always cut to its type's size and extended by
+ * its sign, so that 64-bit comparisons compare values and widening costs nothing.  A
+ * string comes out at a place known now.
+ */
+#include "gen.h"
+
+#include <string.h>
+
+#define ALU64 BPF_C_ALU64
+#define ALU32 BPF_C_ALU32
+
+static int fits_imm(const struct lang_node *n)
+{
+	return n->kind == LANG_N_INT && (int64_t)n->value == (int32_t)n->value;
+}
+
+/* Cuts r0 to a type narrower than 64 bits. */
+static void fit(struct gen *g, const struct lang_type *t)
+{
+	if (t->size >= 8 || !t->size)
+		return;
+	if (t->is_signed)
+		gen_code(g, ALU64 | BPF_A_MOV | BPF_X, R0, R0, (int)t->size * 8, 0);
+	else if (t->size == 4)
+		gen_code(g, ALU32 | BPF_A_MOV | BPF_X, R0, R0, 0, 0);
+	else
+		gen_code(g, ALU64 | BPF_A_AND | BPF_K, R0, 0, 0,
+			t->size == 1 ? 0xff : 0xffff);
+}
+
+/* Left into r0, right into r1; or only left, when the right side fits an immediate. */
+static void operands(struct gen *g, const struct lang_node *n)
+{
+	gen_expression(g, n->left);
+	if (fits_imm(n->right))
+		return;
+	gen_save(g);
+	gen_expression(g, n->right);
+	gen_move(g, R1, R0);
+	gen_restore(g, R0);
+}
+
+/* ---------------------------------------------------------------------- arithmetic */
+
+static uint8_t alu_op(enum lang_op op, int is_signed)
+{
+	switch (op) {
+	case LANG_OP_ADD:
+		return BPF_A_ADD;
+	case LANG_OP_SUB:
+		return BPF_A_SUB;
+	case LANG_OP_MUL:
+		return BPF_A_MUL;
+	case LANG_OP_DIV:
+		return BPF_A_DIV;
+	case LANG_OP_MOD:
+		return BPF_A_MOD;
+	case LANG_OP_AND:
+		return BPF_A_AND;
+	case LANG_OP_OR:
+		return BPF_A_OR;
+	case LANG_OP_XOR:
+		return BPF_A_XOR;
+	case LANG_OP_LSH:
+		return BPF_A_LSH;
+	default:
+		return is_signed ? BPF_A_ARSH : BPF_A_RSH;
+	}
+}
+
+/* Ends the clause with "divide-by-zero" when r1 is 0. */
+static void guard_division(struct gen *g)
+{
+	uint32_t fine = gen_label(g);
+
+	gen_jump(g, BPF_C_JMP | BPF_J_NE | BPF_K, R1, 0, 0, fine);
+	gen_number(g, R1, RT_FAULT_DIVZERO);
+	gen_number(g, R2, 0);
+	gen_call(g, RT_HELPER_FAULT);
+	gen_code(g, BPF_C_JMP | BPF_J_EXIT, 0, 0, 0, 0);
+	gen_place(g, fine);
+}
+
+static void arithmetic(struct gen *g, const struct lang_node *n)
+{
+	const struct lang_type *t = n->left->type;
+	int narrow = t->size == 4, divides = n->op == LANG_OP_DIV || n->op == LANG_OP_MOD;
+	int shifts = n->op == LANG_OP_LSH || n->op == LANG_OP_RSH;
+	uint8_t op = alu_op(n->op, t->is_signed) | (narrow ? ALU32 : ALU64);
+	int off = divides && t->is_signed;
+
+	operands(g, n);
+	if (fits_imm(n->right)) {
+		int64_t imm = (int64_t)n->right->value;
+		gen_code(g, op | BPF_K, R0, 0, off,
+			shifts ? imm & (narrow ? 31 : 63) : imm);
+	} else {
+		if (divides)
+			guard_division(g);
+		gen_code(g, op | BPF_X, R0, R1, off, 0);
+	}
+	if (narrow && t->is_signed)
+		fit(g, t);
+}
+
+static void negate(struct gen *g, const struct lang_node *n)
+{
+	gen_expression(g, n->left);
+	if (n->op == LANG_OP_NEG)
+		gen_code(g, ALU64 | BPF_A_NEG, R0, 0, 0, 0);
+	else if (n->op == LANG_OP_CPL)
+		gen_code(g, ALU64 | BPF_A_XOR | BPF_K, R0, 0, 0, -1);
+	fit(g, n->type);
+}
+
+/* A word of the victim's memory, whose address is the operand. */
+static void load(struct gen *g, const struct lang_node *n)
+{
+	static const uint8_t sizes[] = {
+		0, BPF_S_B, BPF_S_H, 0, BPF_S_W, 0, 0, 0, BPF_S_DW};
+	uint32_t at = gen_scratch(g, 8), size = n->type->size;
+
+	gen_expression(g, n->left);
+	gen_move(g, R3, R0);
+	gen_address(g, R1, BPF_AREA_SCRATCH, at);
+	gen_number(g, R2, size);
+	gen_call(g, RT_HELPER_LOAD);
+	gen_code(g,
+		BPF_C_LDX | sizes[size] |
+			(n->type->is_signed && size < 8 ? BPF_M_SX : BPF_M_MEM),
+		R0, R_SCRATCH, (int)at, 0);
+}
+
+/* ------------------------------------------------------------------------ branches */
+
+static int is_comparison(enum lang_op op)
+{
+	return op >= LANG_OP_EQ && op <= LANG_OP_GE;
+}
+
+static uint8_t jump_op(enum lang_op op, int is_signed)
+{
+	switch (op) {
+	case LANG_OP_EQ:
+		return BPF_J_EQ;
+	case LANG_OP_NE:
+		return BPF_J_NE;
+	case LANG_OP_LT:
+		return is_signed ? BPF_J_SLT : BPF_J_LT;
+	case LANG_OP_LE:
+		return is_signed ? BPF_J_SLE : BPF_J_LE;
+	case LANG_OP_GT:
+		return is_signed ? BPF_J_SGT : BPF_J_GT;
+	default:
+		return is_signed ? BPF_J_SGE : BPF_J_GE;
+	}
+}
+
+static enum lang_op opposite(enum lang_op op)
+{
+	switch (op) {
+	case LANG_OP_EQ:
+		return LANG_OP_NE;
+	case LANG_OP_NE:
+		return LANG_OP_EQ;
+	case LANG_OP_LT:
+		return LANG_OP_GE;
+	case LANG_OP_LE:
+		return LANG_OP_GT;
+	case LANG_OP_GT:
+		return LANG_OP_LE;
+	default:
+		return LANG_OP_LT;
+	}
+}
+
+static void compare_strings(struct gen *g, const struct lang_node *n)
+{
+	struct place a = gen_string(g, n->left), b = gen_string(g, n->right);
+
+	gen_address(g, R1, a.area, a.offset);
+	gen_number(g, R2, a.size);
+	gen_address(g, R3, b.area, b.offset);
+	gen_number(g, R4, b.size);
+	gen_call(g, RT_HELPER_STRCMP);
+}
+
+static void branch_comparison(
+	struct gen *g, const struct lang_node *n, int sense, uint32_t label)
+{
+	enum lang_op op = sense ? n->op : opposite(n->op);
+
+	if (n->left->type->kind == LANG_T_STRING) {
+		compare_strings(g, n);
+		gen_jump(g, BPF_C_JMP | BPF_K | jump_op(op, 1), R0, 0, 0, label);
+		return;
+	}
+	operands(g, n);
+	if (fits_imm(n->right))
+		gen_jump(g, BPF_C_JMP | BPF_K | jump_op(op, n->left->type->is_signed), R0,
+			0, (int64_t)n->right->value, label);
+	else
+		gen_jump(g, BPF_C_JMP | BPF_X | jump_op(op, n->left->type->is_signed), R0,
+			R1, 0, label);
+}
+
+/* && and ||: `decides` is the truth of one side that settles the whole. */
+static void branch_either(
+	struct gen *g, const struct lang_node *n, int decides, int sense, uint32_t label)
+{
+	uint32_t out = gen_label(g);
+
+	if (sense == decides) {
+		gen_branch(g, n->left, sense, label);
+		gen_branch(g, n->right, sense, label);
+	} else {
+		gen_branch(g, n->left, decides, out);
+		gen_branch(g, n->right, sense, label);
+	}
+	gen_place(g, out);
+}
+
+void gen_branch(struct gen *g, const struct lang_node *n, int sense, uint32_t label)
+{
+	if (n->kind == LANG_N_UNARY && n->op == LANG_OP_NOT) {
+		gen_branch(g, n->left, !sense, label);
+	} else if (n->kind == LANG_N_BINARY && is_comparison(n->op)) {
+		branch_comparison(g, n, sense, label);
+	} else if (n->kind == LANG_N_BINARY && n->op == LANG_OP_LAND) {
+		branch_either(g, n, 0, sense, label);
+	} else if (n->kind == LANG_N_BINARY && n->op == LANG_OP_LOR) {
+		branch_either(g, n, 1, sense, label);
+	} else {
+		gen_expression(g, n);
+		gen_jump(g, BPF_C_JMP | BPF_K | (sense ? BPF_J_NE : BPF_J_EQ), R0, 0, 0,
+			label);
+	}
+}
+
+/* 1 or 0 into r0. */
+static void truth(struct gen *g, const struct lang_node *n)
+{
+	uint32_t no = gen_label(g), out = gen_label(g);
+
+	gen_branch(g, n, 0, no);
+	gen_number(g, R0, 1);
+	gen_jump(g, BPF_C_JMP | BPF_J_A, 0, 0, 0, out);
+	gen_place(g, no);
+	gen_number(g, R0, 0);
+	gen_place(g, out);
+}
+
+static void exclusive(struct gen *g, const struct lang_node *n)
+{
+	truth(g, n->left);
+	gen_save(g);
+	truth(g, n->right);
+	gen_restore(g, R1);
+	gen_code(g, ALU64 | BPF_A_XOR | BPF_X, R0, R1, 0, 0);
+}
+
+static void choose(struct gen *g, const struct lang_node *n)
+{
+	uint32_t other = gen_label(g), out = gen_label(g);
+
+	gen_branch(g, n->left, 0, other);
+	gen_expression(g, n->right);
+	gen_jump(g, BPF_C_JMP | BPF_J_A, 0, 0, 0, out);
+	gen_place(g, other);
+	gen_expression(g, n->third);
+	gen_place(g, out);
+}
+
+/* --------------------------------------------------------------------- expressions */
+
+/* Evaluates what only has effects, or none. */
+static void discard(struct gen *g, const struct lang_node *n)
+{
+	if (n->type->kind == LANG_T_STRING)
+		gen_string(g, n);
+	else
+		gen_expression(g, n);
+}
+
+static void binary(struct gen *g, const struct lang_node *n)
+{
+	if (n->op == LANG_OP_COMMA) {
+		discard(g, n->left);
+		gen_expression(g, n->right);
+	} else if (n->op == LANG_OP_LXOR) {
+		exclusive(g, n);
+	} else if (n->op == LANG_OP_LAND || n->op == LANG_OP_LOR ||
+		   is_comparison(n->op)) {
+		truth(g, n);
+	} else {
+		arithmetic(g, n);
+	}
+}
+
+static void unary(struct gen *g, const struct lang_node *n)
+{
+	if (n->op == LANG_OP_NOT)
+		truth(g, n);
+	else if (n->op == LANG_OP_DEREF)
+		load(g, n);
+	else
+		negate(g, n);
+}
+
+static void builtin(struct gen *g, const struct lang_builtin *b)
+{
+	gen_number(g, R1, b->code);
+	gen_call(g, b->kind == LANG_B_ARG ? RT_HELPER_ARG : RT_HELPER_VALUE);
+	fit(g, b->type);
+}
+
+static void call(struct gen *g, const struct lang_node *n)
+{
+	struct place s = gen_string(g, n->args); /* strlen alone returns a number */
+
+	gen_address(g, R1, s.area, s.offset);
+	gen_number(g, R2, s.size);
+	gen_call(g, RT_HELPER_STRLEN);
+}
+
+void gen_expression(struct gen *g, const struct lang_node *n)
+{
+	if (g->err)
+		return;
+	g->at = n->at;
+	switch (n->kind) {
+	case LANG_N_INT:
+		gen_number(g, R0, n->value);
+		break;
+	case LANG_N_BUILTIN:
+		builtin(g, n->builtin);
+		break;
+	case LANG_N_UNARY:
+		unary(g, n);
+		break;
+	case LANG_N_BINARY:
+		binary(g, n);
+		break;
+	case LANG_N_COND:
+		choose(g, n);
+		break;
+	case LANG_N_CAST:
+		gen_expression(g, n->left);
+		fit(g, n->type);
+		break;
+	case LANG_N_CALL:
+		call(g, n);
+		break;
+	default:
+		g->err = lang_script_error(g->script, n->at, "D_CG_EXPR", "",
+			"expression cannot be translated");
+	}
+}
+
+/* ------------------------------------------------------------------------- strings */
+
+static uint32_t rounded(size_t n)
+{
+	return (uint32_t)((n + 7) & ~(size_t)7);
+}
+
+uint32_t gen_capacity(const struct lang_node *n)
+{
+	uint32_t a, b;
+
+	switch (n->kind) {
+	case LANG_N_STRING:
+		return n->len < LANG_STRSIZE ? rounded(n->len + 1) : LANG_STRSIZE;
+	case LANG_N_COND:
+		a = gen_capacity(n->right);
+		b = gen_capacity(n->third);
+		return a > b ? a : b;
+	case LANG_N_BINARY: /* a comma */
+		return gen_capacity(n->right);
+	case LANG_N_CALL:
+		if (n->args->type->kind == LANG_T_STRING)
+			return gen_capacity(n->args);
+		break;
+	default:
+		break;
+	}
+	return rounded(n->type->size);
+}
+
+/* A constant in the program's data; equal ones share a place. */
+static struct place literal(struct gen *g, const struct lang_node *n)
+{
+	struct place p = {BPF_AREA_RODATA, 0, gen_capacity(n)};
+	char text[LANG_STRSIZE] = {0};
+
+	memcpy(text, n->text, n->len < sizeof text ? n->len : sizeof text - 1);
+	for (; p.offset + p.size <= g->rodata.n; p.offset += 8)
+		if (!memcmp(g->rodata.at + p.offset, text, p.size))
+			return p;
+	p.offset = (uint32_t)g->rodata.n;
+	if (vec_reserve((void **)&g->rodata.at, &g->rodata.room, p.offset + p.size, 1)) {
+		g->err = err_nomem("a program");
+		return p;
+	}
+	memcpy(g->rodata.at + p.offset, text, p.size);
+	g->rodata.n += p.size;
+	return p;
+}
+
+static void choose_string(
+	struct gen *g, const struct lang_node *n, uint32_t offset, uint32_t size)
+{
+	uint32_t other = gen_label(g), out = gen_label(g);
+
+	gen_branch(g, n->left, 0, other);
+	gen_string_into(g, n->right, offset, size);
+	gen_jump(g, BPF_C_JMP | BPF_J_A, 0, 0, 0, out);
+	gen_place(g, other);
+	gen_string_into(g, n->third, offset, size);
+	gen_place(g, out);
+}
+
+static void builtin_string(
+	struct gen *g, const struct lang_builtin *b, uint32_t offset, uint32_t size)
+{
+	int first = R1;
+
+	if (b->kind == LANG_B_PROBE)
+		gen_number(g, first++, b->code);
+	gen_address(g, first, BPF_AREA_SCRATCH, offset);
+	gen_number(g, first + 1, size);
+	gen_call(g, b->kind == LANG_B_PROBE ? RT_HELPER_PROBE_TEXT : RT_HELPER_EXECNAME);
+}
+
+/* A string of the victim's memory. */
+static void load_string(
+	struct gen *g, const struct lang_node *n, uint32_t offset, uint32_t size)
+{
+	gen_expression(g, n->args);
+	gen_move(g, R3, R0);
+	gen_address(g, R1, BPF_AREA_SCRATCH, offset);
+	gen_number(g, R2, size);
+	gen_call(g, RT_HELPER_LOAD_STRING);
+}
+
+static void copy_string(struct gen *g, struct place from, uint32_t offset, uint32_t size)
+{
+	gen_address(g, R1, BPF_AREA_SCRATCH, offset);
+	gen_number(g, R2, size);
+	gen_address(g, R3, from.area, from.offset);
+	gen_number(g, R4, from.size);
+	gen_call(g, RT_HELPER_STRCPY);
+}
+
+void gen_string_into(
+	struct gen *g, const struct lang_node *n, uint32_t offset, uint32_t size)
+{
+	if (g->err)
+		return;
+	g->at = n->at;
+	if (n->kind == LANG_N_STRING) {
+		copy_string(g, literal(g, n), offset, size);
+	} else if (n->kind == LANG_N_BUILTIN) {
+		builtin_string(g, n->builtin, offset, size);
+	} else if (n->kind == LANG_N_COND) {
+		choose_string(g, n, offset, size);
+	} else if (n->kind == LANG_N_BINARY) {
+		discard(g, n->left);
+		gen_string_into(g, n->right, offset, size);
+	} else if (n->args->type->kind == LANG_T_STRING) {
+		gen_string_into(g, n->args, offset, size); /* stringof(a string) */
+	} else {
+		load_string(g, n, offset, size);
+	}
+}
+
+struct place gen_string(struct gen *g, const struct lang_node *n)
+{
+	struct place p = {BPF_AREA_SCRATCH, 0, gen_capacity(n)};
+
+	if (n->kind == LANG_N_STRING)
+		return literal(g, n);
+	p.offset = gen_scratch(g, p.size);
+	gen_string_into(g, n, p.offset, p.size);
+	return p;
+}

@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Types of expressions, by C's rules; names become what they stand for, constants are
+ * folded, conversions become casts.  After it a node's operands have the type that its
+ * operator computes in.
+ */
+#include "parts.h"
+
+#include <runtime/runtime.h>
+
+#include <stdio.h>
+#include <string.h>
+
+static int is_string(const struct lang_node *n)
+{
+	return n->type->kind == LANG_T_STRING;
+}
+
+static int is_pointer(const struct lang_node *n)
+{
+	return n->type->kind == LANG_T_POINTER;
+}
+
+static int is_integer(const struct lang_node *n)
+{
+	return n->type->kind == LANG_T_INT;
+}
+
+static int is_scalar(const struct lang_node *n)
+{
+	return lang_type_is_scalar(n->type);
+}
+
+/* Is it a value at all: a number, a pointer or a string? */
+static int needs_value(struct unit *u, const struct lang_node *n, const char *op)
+{
+	if (is_scalar(n) || is_string(n))
+		return 0;
+	if (n->type->kind == LANG_T_DYN)
+		return fail(u, n->at, "D_OP_DYN", "",
+			"operand of %s may not be an aggregation", op);
+	return fail(u, n->at, n->type->kind == LANG_T_ACTION ? "D_OP_ACT" : "D_OP_VFPTR",
+		"", "operand of %s has no value", op);
+}
+
+static int needs_scalar(struct unit *u, const struct lang_node *n, const char *op)
+{
+	if (needs_value(u, n, op))
+		return DTPROC_ESYNTAX;
+	if (is_scalar(n))
+		return 0;
+	return fail(u, n->at, "D_OP_SCALAR", "expected a number or a pointer",
+		"operator %s requires operands of scalar type", op);
+}
+
+static int needs_integer(
+	struct unit *u, const struct lang_node *n, const char *tag, const char *op)
+{
+	if (needs_value(u, n, op))
+		return DTPROC_ESYNTAX;
+	if (is_integer(n))
+		return 0;
+	return fail(u, n->at, tag, "expected an integer",
+		"operator %s requires operands of integral type", op);
+}
+
+int convert(struct unit *u, struct lang_node **node, const struct lang_type *t)
+{
+	struct lang_node *n = *node, *cast;
+
+	if (n->type == t)
+		return 0;
+	if (n->kind == LANG_N_INT) {
+		n->value = lang_type_fit(t, n->value);
+		n->type = t;
+		return 0;
+	}
+	cast = node_new(u, LANG_N_CAST, n->at);
+	if (!cast)
+		return DTPROC_ENOMEM;
+	cast->left = n;
+	cast->type = t;
+	cast->height = n->height + 1;
+	cast->next = n->next;
+	n->next = NULL;
+	*node = cast;
+	return 0;
+}
+
+/* ------------------------------------------------------------------------- constants */
+
+/* Makes a constant of an operation whose operands are constants of type t. */
+static int fold(struct unit *u, struct lang_node *n, const struct lang_type *t)
+{
+	uint64_t b = n->right ? n->right->value : 0;
+
+	if ((n->op == LANG_OP_DIV || n->op == LANG_OP_MOD) &&
+		n->right->kind == LANG_N_INT && !b)
+		return fail(
+			u, n->right->at, "D_DIV_ZERO", "", "expression divides by zero");
+	if (n->left->kind != LANG_N_INT || (n->right && n->right->kind != LANG_N_INT))
+		return 0;
+	if (!lang_op_fold(n->op, t, n->left->value, b, &n->value)) {
+		n->kind = LANG_N_INT;
+		n->left = n->right = NULL;
+	}
+	return 0;
+}
+
+static struct lang_node *constant(struct unit *u, uint32_t at, uint64_t v)
+{
+	struct lang_node *n = node_new(u, LANG_N_INT, at);
+
+	if (n) {
+		n->type = &lang_type_long;
+		n->value = v;
+	}
+	return n;
+}
+
+/* ------------------------------------------------------------------------ operators */
+
+/* Multiplies or divides an integer by the size of what a pointer points to. */
+static int scale(
+	struct unit *u, struct lang_node **n, enum lang_op op, const struct lang_type *p)
+{
+	struct lang_node *m = node_new(u, LANG_N_BINARY, (*n)->at);
+
+	if (!m || convert(u, n, &lang_type_long))
+		return DTPROC_ENOMEM;
+	m->op = op;
+	m->left = *n;
+	m->right = constant(u, (*n)->at, p->to->size ? p->to->size : 1);
+	m->type = &lang_type_long;
+	m->height = (*n)->height + 1;
+	*n = m;
+	return m->right ? fold(u, m, &lang_type_long) : DTPROC_ENOMEM;
+}
+
+/* p + n, n + p, p - n, p - q */
+static int check_pointer_sum(struct unit *u, struct lang_node **node)
+{
+	struct lang_node *n = *node, *swap = n->left;
+	const struct lang_type *p;
+
+	if (n->op == LANG_OP_ADD && !is_pointer(n->left)) {
+		n->left = n->right;
+		n->right = swap;
+	}
+	p = n->left->type;
+	if (is_pointer(n->left) && is_integer(n->right)) {
+		n->type = p;
+		return scale(u, &n->right, LANG_OP_MUL, p);
+	}
+	if (n->op == LANG_OP_SUB && is_pointer(n->left) && is_pointer(n->right) &&
+		p->to->size == n->right->type->to->size) {
+		n->type = &lang_type_long;
+		return scale(u, node, LANG_OP_DIV, p);
+	}
+	return fail(u, n->at, "D_OP_INCOMPAT", "",
+		"operands have incompatible types: \"%s\" %s \"%s\"", n->left->type->name,
+		op_text(n->op), n->right->type->name);
+}
+
+static int check_arithmetic(struct unit *u, struct lang_node **node)
+{
+	struct lang_node *n = *node;
+	const char *op = op_text(n->op);
+	int sum = n->op == LANG_OP_ADD || n->op == LANG_OP_SUB;
+	const char *tag = sum || n->op == LANG_OP_MUL || n->op == LANG_OP_DIV
+				  ? "D_OP_ARITH"
+				  : "D_OP_INT";
+	const struct lang_type *t;
+
+	if (sum && (is_pointer(n->left) || is_pointer(n->right)))
+		return check_pointer_sum(u, node);
+	if (needs_integer(u, n->left, tag, op) || needs_integer(u, n->right, tag, op))
+		return DTPROC_ESYNTAX;
+	if (n->op == LANG_OP_LSH || n->op == LANG_OP_RSH)
+		t = promoted(n->left->type);
+	else
+		t = balanced(n->left->type, n->right->type);
+	if (convert(u, &n->left, t) || convert(u, &n->right, t))
+		return DTPROC_ENOMEM;
+	n->type = t;
+	return fold(u, n, t);
+}
+
+static int check_comparison(struct unit *u, struct lang_node *n)
+{
+	const char *op = op_text(n->op);
+	const struct lang_type *t;
+
+	if (needs_value(u, n->left, op) || needs_value(u, n->right, op))
+		return DTPROC_ESYNTAX;
+	n->type = &lang_type_int;
+	if (is_string(n->left) && is_string(n->right))
+		return 0;
+	if (is_string(n->left) || is_string(n->right))
+		return fail(u, n->at, "D_OP_INCOMPAT", "",
+			"operands have incompatible types: \"%s\" %s \"%s\"",
+			n->left->type->name, op, n->right->type->name);
+	t = is_pointer(n->left) || is_pointer(n->right)
+		    ? &lang_type_ulong
+		    : balanced(n->left->type, n->right->type);
+	if (convert(u, &n->left, t) || convert(u, &n->right, t))
+		return DTPROC_ENOMEM;
+	return fold(u, n, t);
+}
+
+static int check_logic(struct unit *u, struct lang_node *n)
+{
+	if (needs_scalar(u, n->left, op_text(n->op)) ||
+		needs_scalar(u, n->right, op_text(n->op)))
+		return DTPROC_ESYNTAX;
+	n->type = &lang_type_int;
+	return fold(u, n, &lang_type_ulong);
+}
+
+static int check_assignment(struct unit *u, struct lang_node *n)
+{
+	const char *op = op_text(n->op);
+
+	if (n->left->kind == LANG_N_BUILTIN)
+		return fail(u, n->left->at, "D_OP_WRITE", "",
+			"operator %s can only be applied to a writable variable, not to %s",
+			op, n->left->builtin->name);
+	return fail(u, n->at, "D_OP_LVAL", n->op == LANG_OP_ASSIGN ? "== compares" : "",
+		"operator %s requires a variable on its left", op);
+}
+
+static int check_binary(struct unit *u, struct lang_node **node)
+{
+	struct lang_node *n = *node;
+
+	if (check_expression(u, &n->left) || check_expression(u, &n->right))
+		return DTPROC_ESYNTAX;
+	if (n->op >= LANG_OP_ASSIGN && n->op <= LANG_OP_RSH_ASSIGN)
+		return check_assignment(u, n);
+	switch (n->op) {
+	case LANG_OP_COMMA:
+		n->type = n->right->type;
+		return 0;
+	case LANG_OP_LOR:
+	case LANG_OP_LXOR:
+	case LANG_OP_LAND:
+		return check_logic(u, n);
+	case LANG_OP_EQ:
+	case LANG_OP_NE:
+	case LANG_OP_LT:
+	case LANG_OP_LE:
+	case LANG_OP_GT:
+	case LANG_OP_GE:
+		return check_comparison(u, n);
+	default:
+		return check_arithmetic(u, node);
+	}
+}
+
+static int check_deref(struct unit *u, struct lang_node *n)
+{
+	if (!is_pointer(n->left))
+		return fail(u, n->at, "D_DEREF_NONPTR", "cast it to a pointer first",
+			"cannot dereference a %s", n->left->type->name);
+	if (!lang_type_is_scalar(n->left->type->to))
+		return fail(u, n->at, "D_DEREF_VOID", "cast it to another pointer first",
+			"cannot dereference a pointer to %s", n->left->type->to->name);
+	n->type = n->left->type->to;
+	return 0;
+}
+
+static int check_unary(struct unit *u, struct lang_node **node)
+{
+	struct lang_node *n = *node;
+	const char *op = op_text(n->op);
+
+	if (check_expression(u, &n->left))
+		return DTPROC_ESYNTAX;
+	switch (n->op) {
+	case LANG_OP_NOT:
+		n->type = &lang_type_int;
+		return needs_scalar(u, n->left, op) ? DTPROC_ESYNTAX
+						    : fold(u, n, &lang_type_ulong);
+	case LANG_OP_DEREF:
+		return needs_value(u, n->left, op) ? DTPROC_ESYNTAX : check_deref(u, n);
+	case LANG_OP_ADDROF:
+		if (n->left->kind != LANG_N_UNARY || n->left->op != LANG_OP_DEREF)
+			return fail(u, n->at, "D_ADDROF_LVAL", "",
+				"only what lies in the victim's memory has an address");
+		*node = n->left->left;
+		return 0;
+	case LANG_OP_NEG:
+	case LANG_OP_CPL:
+	case LANG_OP_PLUS:
+		if (needs_integer(u, n->left,
+			    n->op == LANG_OP_CPL ? "D_OP_INT" : "D_OP_ARITH", op))
+			return DTPROC_ESYNTAX;
+		n->type = promoted(n->left->type);
+		return convert(u, &n->left, n->type) ? DTPROC_ENOMEM
+						     : fold(u, n, n->type);
+	default:
+		return check_assignment(u, n);
+	}
+}
+
+static int check_cond(struct unit *u, struct lang_node **node)
+{
+	struct lang_node *n = *node;
+	const struct lang_type *t;
+
+	if (check_expression(u, &n->left) || check_expression(u, &n->right) ||
+		check_expression(u, &n->third) || needs_scalar(u, n->left, "?:") ||
+		needs_value(u, n->right, "?:") || needs_value(u, n->third, "?:"))
+		return DTPROC_ESYNTAX;
+	if (is_string(n->right) != is_string(n->third))
+		return fail(u, n->third->at, "D_OP_INCOMPAT", "",
+			"operator ?: operands have incompatible types: \"%s\" and \"%s\"",
+			n->right->type->name, n->third->type->name);
+	if (is_string(n->right)) {
+		n->type = &lang_type_string;
+		return 0;
+	}
+	t = is_pointer(n->right)   ? n->right->type
+	    : is_pointer(n->third) ? n->third->type
+				   : balanced(n->right->type, n->third->type);
+	if (convert(u, &n->right, t) || convert(u, &n->third, t))
+		return DTPROC_ENOMEM;
+	n->type = t;
+	if (n->left->kind == LANG_N_INT)
+		*node = n->left->value ? n->right : n->third;
+	return 0;
+}
+
+static int check_cast(struct unit *u, struct lang_node **node)
+{
+	struct lang_node *n = *node, *inner, *rest = n->next;
+	const struct lang_type *to = n->type;
+
+	if (check_expression(u, &n->left) || needs_value(u, n->left, "a cast"))
+		return DTPROC_ESYNTAX;
+	inner = n->left;
+	if (to->kind == LANG_T_STRING) {
+		n->kind = LANG_N_CALL;
+		n->func = func_find("stringof", 8);
+		n->text = n->func->name;
+		n->args = inner;
+		n->n_args = 1;
+		n->left = NULL;
+		return check_call(u, n);
+	}
+	if (!lang_type_is_scalar(to) || is_string(inner))
+		return fail(u, n->at, "D_CAST_INVAL", "",
+			"invalid cast expression: \"%s\" to \"%s\"", inner->type->name,
+			to->name);
+	if (inner->kind == LANG_N_INT && !convert(u, &inner, to)) {
+		inner->next = rest;
+		*node = inner;
+	}
+	return 0;
+}
+
+/* ---------------------------------------------------------------------------- names */
+
+static int check_ident(struct unit *u, struct lang_node *n)
+{
+	char hint[64];
+
+	n->builtin = builtin_find(n->text, n->len);
+	if (n->builtin) {
+		n->kind = LANG_N_BUILTIN;
+		n->type = n->builtin->type;
+		return 0;
+	}
+	if (func_find(n->text, n->len))
+		return fail(u, n->at, "D_IDENT_BADREF", "expected (",
+			"function '%s' may not be used as a variable", n->text);
+	return fail(u, n->at, "D_IDENT_UNDEF",
+		near_name(n->text, builtin_name, hint, sizeof hint),
+		"failed to resolve %s: unknown variable name", n->text);
+}
+
+static int check_kind(struct unit *u, struct lang_node **node)
+{
+	struct lang_node *n = *node;
+
+	switch (n->kind) {
+	case LANG_N_STRING:
+		n->type = &lang_type_string;
+		return 0;
+	case LANG_N_IDENT:
+		return check_ident(u, n);
+	case LANG_N_AGG:
+		return check_agg(u, n);
+	case LANG_N_UNARY:
+		return check_unary(u, node);
+	case LANG_N_BINARY:
+		return check_binary(u, node);
+	case LANG_N_COND:
+		return check_cond(u, node);
+	case LANG_N_CAST:
+		return check_cast(u, node);
+	case LANG_N_CALL:
+		return check_call(u, n);
+	default:
+		return 0;
+	}
+}
+
+int check_expression(struct unit *u, struct lang_node **node)
+{
+	struct lang_node *rest = (*node)->next;
+	int err;
+
+	(*node)->next = NULL;
+	err = check_kind(u, node);
+	(*node)->next = rest;
+	return err;
+}

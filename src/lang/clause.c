@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Checking clauses: predicates, statements, actions, functions and aggregations. */
+#include "parts.h"
+
+#include <runtime/runtime.h>
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---------------------------------------------------------------------- arguments */
+
+static int bad_argument(struct unit *u, const struct lang_node *call,
+	const struct lang_node *arg, int i, const char *want)
+{
+	char hint[48];
+
+	snprintf(hint, sizeof hint, "expected %s", want);
+	return fail(u, arg->at, "D_PROTO_ARG", hint,
+		"%s( ) argument #%d is incompatible with its prototype: it is %s%s",
+		call->text, i + 1,
+		arg->type->kind == LANG_T_DYN ? "an aggregation" : "a ",
+		arg->type->kind == LANG_T_DYN ? "" : arg->type->name);
+}
+
+/* Argument i against the letter of its parameter (struct lang_func). */
+static int check_param(struct unit *u, const struct lang_node *call,
+	const struct lang_node *arg, int i, char param)
+{
+	const struct lang_type *t = arg->type;
+
+	switch (param) {
+	case 'i':
+		return lang_type_is_integer(t)
+			       ? 0
+			       : bad_argument(u, call, arg, i, "an integer");
+	case 'p':
+		return lang_type_is_scalar(t)
+			       ? 0
+			       : bad_argument(u, call, arg, i, "an address");
+	case 's':
+		return t->kind == LANG_T_STRING
+			       ? 0
+			       : bad_argument(u, call, arg, i, "a string");
+	case '@':
+		return arg->kind == LANG_N_AGG
+			       ? 0
+			       : bad_argument(u, call, arg, i, "an aggregation");
+	case '*':
+		return lang_type_is_scalar(t) || t->kind == LANG_T_STRING
+			       ? 0
+			       : bad_argument(u, call, arg, i, "a number or a string");
+	}
+	return 0; /* f, a, c: whoever has them looks himself */
+}
+
+static int check_count(struct unit *u, const struct lang_node *call)
+{
+	const struct lang_func *f = call->func;
+
+	if (call->n_args >= f->least && call->n_args <= f->most)
+		return 0;
+	return fail(u, call->at, "D_PROTO_LEN", "",
+		"%s( ) prototype mismatch: %u arg%s passed, %s%u expected", call->text,
+		call->n_args, call->n_args == 1 ? "" : "s",
+		f->least == f->most       ? ""
+		: call->n_args < f->least ? "at least "
+					  : "at most ",
+		call->n_args < f->least ? f->least : f->most);
+}
+
+/* Resolves the function, types the arguments and holds them against the prototype. */
+static int check_arguments(struct unit *u, struct lang_node *call)
+{
+	const char *param = call->func->params;
+	int i = 0;
+
+	if (check_count(u, call))
+		return DTPROC_ESYNTAX;
+	for (struct lang_node **a = &call->args; *a; a = &(*a)->next, i++) {
+		if (check_expression(u, a))
+			return DTPROC_ESYNTAX;
+		if (call->func->kind == LANG_F_ACTION &&
+			call->func->code == LANG_ACT_TRACE)
+			continue;
+		if (check_param(u, call, *a, i, *param))
+			return DTPROC_ESYNTAX;
+		param += param[1] != 0;
+	}
+	call->type = call->func->type;
+	return 0;
+}
+
+static int resolve(struct unit *u, struct lang_node *call)
+{
+	char hint[64];
+
+	call->func = func_find(call->text, call->len ? call->len : strlen(call->text));
+	if (call->func)
+		return 0;
+	return fail(u, call->at, "D_FUNC_UNDEF",
+		near_name(call->text, func_name, hint, sizeof hint),
+		"undefined function name: %s", call->text);
+}
+
+int check_call(struct unit *u, struct lang_node *call)
+{
+	if (resolve(u, call))
+		return DTPROC_ESYNTAX;
+	if (call->func->kind == LANG_F_AGG)
+		return fail(u, call->at, "D_FUNC_IDKIND", "write @name = ...",
+			"aggregating function %s( ) may only be assigned to an aggregation",
+			call->text);
+	if (call->func->kind == LANG_F_ACTION)
+		return fail(u, call->at, "D_FUNC_IDKIND", "it is a statement of its own",
+			"action %s( ) may not be called from a D expression", call->text);
+	return check_arguments(u, call);
+}
+
+/* --------------------------------------------------------------------- aggregations */
+
+static struct lang_agg *agg_find(struct unit *u, const char *name)
+{
+	for (size_t i = 0; i < u->scope->aggs.n; i++)
+		if (!strcmp(u->scope->aggs.at[i]->name, name))
+			return u->scope->aggs.at[i];
+	return NULL;
+}
+
+static struct lang_agg *agg_new(struct unit *u, const char *name)
+{
+	struct lang_agg *agg = arena_alloc(u->scope->arena, sizeof *agg);
+
+	if (!agg)
+		return NULL;
+	agg->name = arena_copy(u->scope->arena, name, strlen(name));
+	if (!agg->name || vec_push(&u->scope->aggs, agg))
+		return NULL;
+	agg->id = (uint32_t)u->scope->aggs.n;
+	return agg;
+}
+
+int check_agg(struct unit *u, struct lang_node *n)
+{
+	int i = 0;
+
+	n->type = &lang_type_dyn;
+	n->agg = agg_find(u, n->text);
+	if (!n->agg && !(n->agg = agg_new(u, n->text)))
+		return DTPROC_ENOMEM;
+	if (n->n_args > LANG_KEYS_MAX)
+		return fail(u, n->at, "D_PROTO_LEN", "", "@%s[ ] has more than %d keys",
+			n->text, LANG_KEYS_MAX);
+	if (n->has_keys && !n->n_args)
+		return fail(u, n->at, "D_SYNTAX", "expected a key",
+			"@%s[ ] without a key", n->text);
+	for (struct lang_node **a = &n->args; *a; a = &(*a)->next, i++) {
+		if (check_expression(u, a))
+			return DTPROC_ESYNTAX;
+		if (!lang_type_is_scalar((*a)->type) && (*a)->type->kind != LANG_T_STRING)
+			return fail(u, (*a)->at, "D_KEY_TYPE",
+				"expected a number or a string",
+				"@%s[ ] key #%d is not a value", n->text, i + 1);
+	}
+	return 0;
+}
+
+/* The keys of a statement against those that the aggregation has already. */
+static int check_keys(struct unit *u, struct lang_node *n)
+{
+	struct lang_agg *agg = n->agg;
+	unsigned i = 0;
+
+	if (agg->defined && agg->n_keys != n->n_args)
+		return fail(u, n->at, "D_PROTO_LEN", "",
+			"@%s[ ] prototype mismatch: %u key%s passed, %u expected",
+			n->text, n->n_args, n->n_args == 1 ? "" : "s", agg->n_keys);
+	for (struct lang_node **a = &n->args; *a; a = &(*a)->next, i++) {
+		const struct lang_type *t = agg->defined ? agg->keys[i] : (*a)->type;
+		if ((t->kind == LANG_T_STRING) != ((*a)->type->kind == LANG_T_STRING))
+			return fail(u, (*a)->at, "D_KEY_TYPE", "",
+				"@%s[ ] key #%u is incompatible: a %s, and a %s before",
+				n->text, i + 1, (*a)->type->name, t->name);
+		if (t->kind == LANG_T_POINTER)
+			t = &lang_type_ulong;
+		if (t->kind != LANG_T_STRING && agg->defined && convert(u, a, t))
+			return DTPROC_ENOMEM;
+		/* A script's types go with it; the scope's stay. */
+		if (!agg->defined)
+			agg->keys[i] = t;
+	}
+	return 0;
+}
+
+/* A constant argument of lquantize(), within [least, most]. */
+static int quantize_number(struct unit *u, const struct lang_node *arg, const char *tag,
+	const char *what, int64_t least, int64_t most)
+{
+	char full[32];
+	int64_t v = (int64_t)arg->value;
+
+	if (arg->kind == LANG_N_INT && v >= least && v <= most)
+		return 0;
+	snprintf(full, sizeof full, "D_LQUANT_%s%s", tag,
+		arg->kind == LANG_N_INT ? "VAL" : "TYPE");
+	return fail(u, arg->at, full, "expected an integer constant",
+		arg->kind == LANG_N_INT ? "lquantize( ) %s is out of range"
+					: "lquantize( ) %s must be an integer constant",
+		what);
+}
+
+static int lquantize(struct unit *u, struct lang_node *call, uint64_t *param)
+{
+	const struct lang_node *base = call->args->next, *limit = base->next;
+	const struct lang_node *step = limit->next;
+	int64_t by = 1, levels;
+
+	if (quantize_number(
+		    u, base, "BASE", "argument #2 (base)", INT32_MIN, INT32_MAX) ||
+		quantize_number(
+			u, limit, "LIM", "argument #3 (limit)", INT32_MIN, INT32_MAX) ||
+		(step && quantize_number(
+				 u, step, "STEP", "argument #4 (step)", 1, UINT16_MAX)))
+		return DTPROC_ESYNTAX;
+	if ((int64_t)base->value >= (int64_t)limit->value)
+		return fail(u, limit->at, "D_LQUANT_MISMATCH", "",
+			"lquantize( ) base (argument #2) must be less than limit (argument #3)");
+	if (step)
+		by = (int64_t)step->value;
+	levels = ((int64_t)limit->value - (int64_t)base->value) / by;
+	if (!levels)
+		return fail(u, limit->at, "D_LQUANT_STEPLARGE", "",
+			"lquantize( ) step (argument #4) leaves no level");
+	if (levels + 2 > (int64_t)RT_WORDS_MAX)
+		return fail(u, limit->at, "D_LQUANT_STEPSMALL", "make the step larger",
+			"lquantize( ) has more than %u levels", RT_WORDS_MAX - 2);
+	*param = RT_LQUANTIZE(base->value, levels, by);
+	return 0;
+}
+
+/* @name[keys] = function(...) */
+static int check_agg_statement(struct unit *u, struct lang_stmt *s)
+{
+	struct lang_node *n = s->expr->left, *call = s->expr->right;
+	struct lang_agg *agg;
+	uint64_t param = 0;
+
+	if (call->kind != LANG_N_CALL)
+		return fail(u, call->at, "D_AGG_FUNC", "such as count()",
+			"@%s = requires an aggregating function", n->text);
+	if (check_agg(u, n) || resolve(u, call))
+		return DTPROC_ESYNTAX;
+	if (call->func->kind != LANG_F_AGG)
+		return fail(u, call->at, "D_AGG_FUNC", "such as count()",
+			"%s is not an aggregating function", call->text);
+	if (check_arguments(u, call))
+		return DTPROC_ESYNTAX;
+	if (call->func->code == RT_AGG_LQUANTIZE && lquantize(u, call, &param))
+		return DTPROC_ESYNTAX;
+	agg = n->agg;
+	if (agg->defined && (agg->func != call->func->code || agg->param != param))
+		return fail(u, n->at, "D_AGG_REDEF", "",
+			"aggregation redefined: @%s has another function", n->text);
+	if (check_keys(u, n))
+		return DTPROC_ESYNTAX;
+	agg->n_keys = n->n_args;
+	agg->func = call->func->code;
+	agg->param = param;
+	agg->defined = 1;
+	s->agg = n;
+	s->call = call;
+	return 0;
+}
+
+/* ------------------------------------------------------------------------- actions */
+
+static int check_format(struct unit *u, struct lang_node *call)
+{
+	if (call->args->kind != LANG_N_STRING)
+		return fail(u, call->args->at, "D_PRINTF_ARG_FMT",
+			"expected a string constant",
+			"%s( ) argument #1 is incompatible with its prototype",
+			call->text);
+	return format_parse(u, call->args, &call->format);
+}
+
+static int check_trace(struct unit *u, struct lang_node *call)
+{
+	const struct lang_type *t = call->args->type;
+
+	if (t->kind == LANG_T_DYN)
+		return fail(u, call->args->at, "D_TRACE_DYN", "printa() prints it",
+			"trace( ) may not be applied to a dynamic expression");
+	if (!lang_type_is_scalar(t) && t->kind != LANG_T_STRING)
+		return fail(u, call->args->at, "D_TRACE_VOID", "",
+			"trace( ) may not be applied to a void expression");
+	return 0;
+}
+
+/* printa([format,] @a, @b ...) */
+static int check_printa(struct unit *u, struct lang_node *call)
+{
+	const struct lang_node *a = call->args;
+	int i = 0;
+
+	if (a->kind == LANG_N_STRING) {
+		if (check_format(u, call))
+			return DTPROC_ESYNTAX;
+		a = a->next;
+		i++;
+	} else if (a->kind != LANG_N_AGG) {
+		return fail(u, a->at, "D_PRINTA_PROTO",
+			"expected a format or an aggregation",
+			"printa( ) argument #1 is incompatible with its prototype");
+	}
+	if (!a)
+		return fail(u, call->at, "D_PRINTA_AGGARG", "expected an aggregation",
+			"printa( ) without an aggregation");
+	for (; a; a = a->next, i++)
+		if (a->has_keys)
+			return fail(u, a->at, "D_PRINTA_AGGKEY", "without its keys",
+				"printa( ) argument #%d: an aggregation is named as a whole",
+				i + 1);
+	return 0;
+}
+
+static int check_action(struct unit *u, struct lang_node *call)
+{
+	if (check_arguments(u, call))
+		return DTPROC_ESYNTAX;
+	switch ((enum lang_action)call->func->code) {
+	case LANG_ACT_TRACE:
+		return check_trace(u, call);
+	case LANG_ACT_PRINTF:
+		return check_format(u, call) || check_format_args(u, call)
+			       ? DTPROC_ESYNTAX
+			       : 0;
+	case LANG_ACT_PRINTA:
+		return check_printa(u, call);
+	case LANG_ACT_EXIT:
+		return convert(u, &call->args, &lang_type_int);
+	case LANG_ACT_CLEAR:
+	case LANG_ACT_TRUNC:
+		break;
+	}
+	return 0;
+}
+
+/* ------------------------------------------------------------------------- clauses */
+
+static int is_call_of(struct unit *u, const struct lang_node *n, enum lang_func_kind kind)
+{
+	const struct lang_func *f =
+		n->kind == LANG_N_CALL ? func_find(n->text, n->len) : NULL;
+
+	return f && f->kind == kind;
+}
+
+static int check_statement(struct unit *u, struct lang_stmt *s)
+{
+	struct lang_node *n = s->expr;
+
+	if (n->kind == LANG_N_BINARY && n->op == LANG_OP_ASSIGN &&
+		n->left->kind == LANG_N_AGG)
+		return check_agg_statement(u, s);
+	if (n->kind == LANG_N_AGG)
+		return fail(u, n->at, "D_AGG_NULL", "write @name = function()",
+			"@%s alone has no effect", n->text);
+	if (is_call_of(u, n, LANG_F_ACTION))
+		return resolve(u, n) || check_action(u, n) ? DTPROC_ESYNTAX : 0;
+	if (check_expression(u, &s->expr))
+		return DTPROC_ESYNTAX;
+	return fail(u, n->at, "D_EXPR_NULL", "", "expression has null effect");
+}
+
+int check_clause(struct unit *u, struct lang_clause *c)
+{
+	if (c->predicate) {
+		if (check_expression(u, &c->predicate))
+			return DTPROC_ESYNTAX;
+		if (!lang_type_is_scalar(c->predicate->type))
+			return fail(u, c->predicate->at, "D_PRED_SCALAR",
+				"expected a number or a comparison",
+				"predicate result must be of scalar type");
+	}
+	for (struct lang_stmt *s = c->stmts; s; s = s->next)
+		if (check_statement(u, s))
+			return DTPROC_ESYNTAX;
+	return 0;
+}
+
+int check_defined(struct unit *u, const struct lang_clause *c)
+{
+	for (const struct lang_stmt *s = c->stmts; s; s = s->next) {
+		if (s->agg)
+			continue;
+		for (const struct lang_node *a = s->expr->args; a; a = a->next)
+			if (a->kind == LANG_N_AGG && !a->agg->defined)
+				return fail(u, a->at, "D_AGG_NULL", "",
+					"undefined aggregation: @%s", a->text);
+	}
+	return 0;
+}

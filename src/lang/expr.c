@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Expressions: precedence climbing over C's table.  Nothing is resolved or typed here.
+ *
+ * Depth.  Recursion follows nesting and the chains of right-associative operators; both
+ * are counted, and so is the height of the tree that left-associative chains build, so
+ * that who walks it later may recurse.
+ */
+#include "parts.h"
+
+#include <string.h>
+
+struct binary {
+	const char *mark;
+	enum lang_op op;
+	int level; /* binds tighter when higher */
+};
+
+enum {
+	L_ASSIGN = 1,
+	L_COND,
+	L_LOR,
+	L_LXOR,
+	L_LAND,
+	L_OR,
+	L_XOR,
+	L_AND,
+	L_EQ,
+	L_REL,
+	L_SHIFT,
+	L_ADD,
+	L_MUL
+};
+
+static const struct binary binaries[] = {
+	{"=", LANG_OP_ASSIGN, L_ASSIGN},
+	{"+=", LANG_OP_ADD_ASSIGN, L_ASSIGN},
+	{"-=", LANG_OP_SUB_ASSIGN, L_ASSIGN},
+	{"*=", LANG_OP_MUL_ASSIGN, L_ASSIGN},
+	{"/=", LANG_OP_DIV_ASSIGN, L_ASSIGN},
+	{"%=", LANG_OP_MOD_ASSIGN, L_ASSIGN},
+	{"&=", LANG_OP_AND_ASSIGN, L_ASSIGN},
+	{"^=", LANG_OP_XOR_ASSIGN, L_ASSIGN},
+	{"|=", LANG_OP_OR_ASSIGN, L_ASSIGN},
+	{"<<=", LANG_OP_LSH_ASSIGN, L_ASSIGN},
+	{">>=", LANG_OP_RSH_ASSIGN, L_ASSIGN},
+	{"?", LANG_OP_COND, L_COND},
+	{"||", LANG_OP_LOR, L_LOR},
+	{"^^", LANG_OP_LXOR, L_LXOR},
+	{"&&", LANG_OP_LAND, L_LAND},
+	{"|", LANG_OP_OR, L_OR},
+	{"^", LANG_OP_XOR, L_XOR},
+	{"&", LANG_OP_AND, L_AND},
+	{"==", LANG_OP_EQ, L_EQ},
+	{"!=", LANG_OP_NE, L_EQ},
+	{"<", LANG_OP_LT, L_REL},
+	{"<=", LANG_OP_LE, L_REL},
+	{">", LANG_OP_GT, L_REL},
+	{">=", LANG_OP_GE, L_REL},
+	{"<<", LANG_OP_LSH, L_SHIFT},
+	{">>", LANG_OP_RSH, L_SHIFT},
+	{"+", LANG_OP_ADD, L_ADD},
+	{"-", LANG_OP_SUB, L_ADD},
+	{"*", LANG_OP_MUL, L_MUL},
+	{"/", LANG_OP_DIV, L_MUL},
+	{"%", LANG_OP_MOD, L_MUL},
+};
+
+static const struct binary prefixes[] = {
+	{"!", LANG_OP_NOT, 0},
+	{"~", LANG_OP_CPL, 0},
+	{"-", LANG_OP_NEG, 0},
+	{"+", LANG_OP_PLUS, 0},
+	{"*", LANG_OP_DEREF, 0},
+	{"&", LANG_OP_ADDROF, 0},
+	{"++", LANG_OP_PREINC, 0},
+	{"--", LANG_OP_PREDEC, 0},
+};
+
+static struct lang_node *binary(struct unit *u, int level);
+
+struct lang_node *node_new(struct unit *u, enum lang_node_kind kind, uint32_t at)
+{
+	struct lang_node *n = arena_alloc(u->arena, sizeof *n);
+
+	if (n) {
+		n->kind = kind;
+		n->at = at;
+		n->height = 1;
+	} else {
+		u->failed = 1;
+	}
+	return n;
+}
+
+static unsigned taller(unsigned height, const struct lang_node *n)
+{
+	return n && n->height >= height ? n->height + 1 : height;
+}
+
+struct lang_node *node_grown(struct unit *u, struct lang_node *n)
+{
+	n->height = taller(taller(taller(n->height, n->left), n->right), n->third);
+	for (const struct lang_node *a = n->args; a; a = a->next)
+		n->height = taller(n->height, a);
+	if (n->height > LANG_DEPTH_MAX) {
+		fail(u, n->at, "D_SYNTAX", "", "expression is nested too deeply");
+		return NULL;
+	}
+	return n;
+}
+
+/* Counts a level of recursion; 0, or the diagnostic. */
+static int enter(struct unit *u)
+{
+	if (++u->depth <= LANG_DEPTH_MAX)
+		return 0;
+	return fail(u, u->tok.at, "D_SYNTAX", "", "expression is nested too deeply");
+}
+
+static const struct binary *find(
+	const struct unit *u, const struct binary *table, size_t n)
+{
+	for (size_t i = 0; u->tok.kind == T_MARK && i < n; i++)
+		if (!strcmp(table[i].mark, u->tok.text))
+			return &table[i];
+	return NULL;
+}
+
+/* A list of expressions up to the closing mark, which is skipped. */
+static int arguments(struct unit *u, const char *close, struct lang_node *call)
+{
+	struct lang_node **last = &call->args;
+
+	if (next(u))
+		return DTPROC_ESYNTAX;
+	while (!is_mark(u, close)) {
+		if (call->n_args && expect(u, ","))
+			return DTPROC_ESYNTAX;
+		if (call->n_args >= LANG_ARGS_MAX)
+			return fail(u, u->tok.at, "D_SYNTAX", "", "more than %d values",
+				LANG_ARGS_MAX);
+		*last = binary(u, L_ASSIGN);
+		if (!*last)
+			return DTPROC_ESYNTAX;
+		last = &(*last)->next;
+		call->n_args++;
+	}
+	return next(u) || !node_grown(u, call) ? DTPROC_ESYNTAX : 0;
+}
+
+static struct lang_node *named(struct unit *u, enum lang_node_kind kind)
+{
+	struct lang_node *n = node_new(u, kind, u->tok.at);
+
+	if (!n)
+		return NULL;
+	n->text = arena_copy(u->arena, u->tok.text, u->tok.len);
+	n->len = u->tok.len;
+	n->value = u->tok.value;
+	n->type = u->tok.type;
+	return n->text && !next(u) ? n : NULL;
+}
+
+static struct lang_node *aggregation(struct unit *u)
+{
+	struct lang_node *n = named(u, LANG_N_AGG);
+
+	if (!n || !is_mark(u, "["))
+		return n;
+	n->has_keys = 1;
+	return arguments(u, "]", n) ? NULL : n;
+}
+
+static struct lang_node *word(struct unit *u)
+{
+	struct lang_node *n = named(u, LANG_N_IDENT);
+
+	if (!n || !is_mark(u, "("))
+		return n;
+	n->kind = LANG_N_CALL;
+	return arguments(u, ")", n) ? NULL : n;
+}
+
+/* sizeof (type) or sizeof expression; an expression's type is known to the checker. */
+static struct lang_node *size_of(struct unit *u)
+{
+	struct lang_node *n = node_new(u, LANG_N_UNARY, u->tok.at);
+
+	fail(u, u->tok.at, "D_SYNTAX", "", "sizeof is not supported yet");
+	(void)n;
+	return NULL;
+}
+
+/* `(type) operand` or `(expression)`; the parenthesis is ahead. */
+static struct lang_node *parenthesis(
+	struct unit *u, struct lang_node *(*operand)(struct unit *))
+{
+	const struct lang_type *type;
+	struct lang_node *n;
+	uint32_t at = u->tok.at;
+
+	if (next(u) || parse_type(u, &type))
+		return NULL;
+	if (!type) {
+		n = parse_expression(u);
+		return n && !expect(u, ")") ? n : NULL;
+	}
+	n = node_new(u, LANG_N_CAST, at);
+	if (!n || expect(u, ")"))
+		return NULL;
+	n->type = type;
+	n->left = operand(u);
+	return n->left ? node_grown(u, n) : NULL;
+}
+
+static struct lang_node *unary(struct unit *u);
+
+static struct lang_node *primary(struct unit *u)
+{
+	switch (u->tok.kind) {
+	case T_INT:
+		return named(u, LANG_N_INT);
+	case T_STRING:
+		return named(u, LANG_N_STRING);
+	case T_AGG:
+		return aggregation(u);
+	case T_NAME:
+		return is_word(u, "sizeof") ? size_of(u) : word(u);
+	case T_MARK:
+		if (is_mark(u, "("))
+			return parenthesis(u, unary);
+		break;
+	default:
+		break;
+	}
+	fail_syntax(u, "an expression");
+	return NULL;
+}
+
+/* What may follow a primary: a[b], a->b, a.b, a++, a--. */
+static struct lang_node *postfix(struct unit *u)
+{
+	struct lang_node *n = primary(u);
+
+	while (n && u->tok.kind == T_MARK) {
+		if (is_mark(u, "[")) {
+			struct lang_node *base = n;
+			n = node_new(u, LANG_N_BINARY, u->tok.at);
+			if (!n || next(u))
+				return NULL;
+			n->op = LANG_OP_ADD;
+			n->left = base;
+			n->right = parse_expression(u);
+			if (!n->right || expect(u, "]"))
+				return NULL;
+			base = node_grown(u, n);
+			n = node_new(u, LANG_N_UNARY, base ? base->at : 0);
+			if (!n || !base)
+				return NULL;
+			n->op = LANG_OP_DEREF;
+			n->left = base;
+			n = node_grown(u, n);
+		} else if (is_mark(u, "->") || is_mark(u, ".")) {
+			fail(u, u->tok.at, "D_SYNTAX", "",
+				"members of structures are not supported yet");
+			return NULL;
+		} else if (is_mark(u, "++") || is_mark(u, "--")) {
+			fail(u, u->tok.at, "D_OP_LVAL", "",
+				"operator %s requires a variable", u->tok.text);
+			return NULL;
+		} else {
+			break;
+		}
+	}
+	return n;
+}
+
+static struct lang_node *prefixed(struct unit *u, const struct binary *op)
+{
+	struct lang_node *n = node_new(u, LANG_N_UNARY, u->tok.at);
+
+	if (!n || next(u))
+		return NULL;
+	n->op = op->op;
+	n->left = unary(u);
+	return n->left ? node_grown(u, n) : NULL;
+}
+
+static struct lang_node *unary(struct unit *u)
+{
+	const struct binary *op = find(u, prefixes, sizeof prefixes / sizeof prefixes[0]);
+	struct lang_node *n = NULL;
+
+	if (!enter(u))
+		n = op ? prefixed(u, op) : postfix(u);
+	u->depth--;
+	return n;
+}
+
+/* The rest of a conditional, whose `?` has been skipped. */
+static struct lang_node *conditional(struct unit *u, struct lang_node *n)
+{
+	n->kind = LANG_N_COND;
+	n->right = parse_expression(u);
+	if (!n->right || expect(u, ":"))
+		return NULL;
+	n->third = binary(u, L_COND);
+	return n->third ? node_grown(u, n) : NULL;
+}
+
+/* The operator ahead and its right side, with `left` on its left. */
+static struct lang_node *operation(
+	struct unit *u, const struct binary *op, struct lang_node *left)
+{
+	struct lang_node *n = node_new(u, LANG_N_BINARY, u->tok.at);
+
+	if (!n || next(u))
+		return NULL;
+	n->op = op->op;
+	n->left = left;
+	if (op->level == L_COND)
+		return conditional(u, n);
+	n->right = binary(u, op->level == L_ASSIGN ? L_ASSIGN : op->level + 1);
+	return n->right ? node_grown(u, n) : NULL;
+}
+
+/* Operators that bind at least as tight as `level`. */
+static struct lang_node *binary(struct unit *u, int level)
+{
+	const struct binary *op;
+	struct lang_node *n;
+
+	if (enter(u))
+		return NULL;
+	n = unary(u);
+	while (n && (op = find(u, binaries, sizeof binaries / sizeof binaries[0])) &&
+		op->level >= level)
+		n = operation(u, op, n);
+	u->depth--;
+	return n;
+}
+
+struct lang_node *parse_expression(struct unit *u)
+{
+	struct lang_node *n = binary(u, L_ASSIGN), *list;
+
+	while (n && is_mark(u, ",")) {
+		list = node_new(u, LANG_N_BINARY, u->tok.at);
+		if (!list || next(u))
+			return NULL;
+		list->op = LANG_OP_COMMA;
+		list->left = n;
+		list->right = binary(u, L_ASSIGN);
+		n = list->right ? node_grown(u, list) : NULL;
+	}
+	return n;
+}
+
+/* --------------------------------------------------------------------------- types */
+
+static const char *const words[] = {"unsigned", "signed", "char", "short", "int", "long",
+	"void", "string", "const", "volatile"};
+enum {
+	W_UNSIGNED,
+	W_SIGNED,
+	W_CHAR,
+	W_SHORT,
+	W_INT,
+	W_LONG,
+	W_VOID,
+	W_STRING,
+	W_CONST,
+	W_VOLATILE,
+	WORDS
+};
+
+static int word_index(const char *text, size_t len)
+{
+	for (int i = 0; i < WORDS; i++)
+		if (strlen(words[i]) == len && !memcmp(words[i], text, len))
+			return i;
+	return -1;
+}
+
+int is_type_word(const char *text, size_t len)
+{
+	return word_index(text, len) >= 0 || lang_type_named(text, len);
+}
+
+/* The type that so many of each word make, or NULL. */
+static const struct lang_type *made_of(const unsigned char *n)
+{
+	static const char *const names[2][5] = {
+		{"char", "short", "int", "long", "long long"},
+		{"unsigned char", "unsigned short", "unsigned int", "unsigned long",
+			"unsigned long long"}};
+	int size = n[W_CHAR]        ? 0
+		   : n[W_SHORT]     ? 1
+		   : n[W_LONG] == 1 ? 3
+		   : n[W_LONG] == 2 ? 4
+				    : 2;
+	const char *name = names[n[W_UNSIGNED]][size];
+
+	if (n[W_UNSIGNED] + n[W_SIGNED] > 1 || n[W_CHAR] + n[W_SHORT] > 1 ||
+		n[W_INT] > 1 || n[W_LONG] > 2 ||
+		(n[W_LONG] && (n[W_CHAR] || n[W_SHORT])) || (n[W_CHAR] && n[W_INT]))
+		return NULL;
+	return lang_type_named(name, strlen(name));
+}
+
+static const struct lang_type *stars(struct unit *u, const struct lang_type *t)
+{
+	while (t && is_mark(u, "*")) {
+		if (enter(u) || next(u))
+			return NULL;
+		t = pointer_to(u, t);
+	}
+	while (is_word(u, "const"))
+		if (next(u))
+			return NULL;
+	return t;
+}
+
+int parse_type(struct unit *u, const struct lang_type **out)
+{
+	const struct lang_type *t = NULL;
+	unsigned char n[WORDS] = {0};
+	uint32_t at = u->tok.at;
+	unsigned depth = u->depth;
+	int i, seen = 0;
+
+	*out = NULL;
+	for (; u->tok.kind == T_NAME; seen++) {
+		i = word_index(u->tok.text, u->tok.len);
+		if (i >= 0 && n[i] < 3)
+			n[i]++;
+		else if (i < 0 && !t && (!seen || seen == n[W_CONST] + n[W_VOLATILE]))
+			t = lang_type_named(u->tok.text, u->tok.len);
+		else
+			break;
+		if (i < 0 && !t)
+			break;
+		if (next(u))
+			return DTPROC_ESYNTAX;
+	}
+	if (!seen)
+		return 0;
+	if (n[W_VOID] || n[W_STRING])
+		t = n[W_VOID] ? &lang_type_void : &lang_type_string;
+	else if (!t)
+		t = made_of(n);
+	if (!t)
+		return fail(u, at, "D_TYPE_ERR", "", "these words make no type");
+	t = stars(u, t);
+	u->depth = depth;
+	*out = t;
+	return t ? 0 : DTPROC_ESYNTAX;
+}

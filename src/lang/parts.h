@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the files of the front end share. */
+#ifndef LANG_PARTS_H
+#define LANG_PARTS_H
+
+#include "lang.h"
+
+#include <base/err.h>
+#include <base/vec.h>
+
+/* ------------------------------------------------------------------------ memory */
+
+struct lang_arena;
+struct lang_arena *arena_open(void);
+void arena_close(struct lang_arena *);
+/* Zeroed memory that lives as long as the arena; NULL with the error set. */
+void *arena_alloc(struct lang_arena *, size_t bytes);
+/* A copy of `len` bytes with a NUL behind it. */
+char *arena_copy(struct lang_arena *, const char *text, size_t len);
+
+/* ------------------------------------------------------------------ a text at work */
+
+enum token_kind {
+	T_END,
+	T_INT,
+	T_STRING,
+	T_NAME,
+	T_AGG,  /* text is the name behind @, perhaps empty */
+	T_MARK, /* an operator or another mark: text */
+	T_CLOSE /* the / that ends a predicate */
+};
+
+struct token {
+	enum token_kind kind;
+	uint32_t at, end; /* in the text */
+	const char *text; /* STRING: escapes done; others: as written */
+	size_t len;
+	uint64_t value;
+	const struct lang_type *type; /* of an INT */
+};
+
+struct lang_scope {
+	struct lang_arena *arena;
+	VEC(struct lang_agg *) aggs;
+	VEC(struct lang_var *) vars;
+};
+
+struct unit {
+	struct lang_scope *scope;
+	const struct lang_source *src;
+	struct lang_script *script;
+	struct lang_arena *arena;
+	const char *text;
+	uint32_t len;
+	uint32_t at;      /* where the lexer is */
+	struct token tok; /* the token ahead */
+	int in_predicate;
+	unsigned depth;
+	int failed;         /* the diagnostic is set */
+	uint64_t args_used; /* bits of $1 ... $63 */
+	struct lang_option **last_option;
+};
+
+/* ------------------------------------------------------------------- diagnostics */
+
+/*
+ * Sets the diagnostic unless one is set already, and returns DTPROC_ESYNTAX.  `hint`
+ * stands behind the caret; "" is none.
+ */
+int fail(struct unit *, uint32_t at, const char *tag, const char *hint, const char *fmt,
+	...) __attribute__((format(printf, 5, 6)));
+/* "syntax error near ..." at the token ahead. */
+int fail_syntax(struct unit *, const char *expected);
+/* Writes "did you mean 'x'?" when one of the names the walk gives is near; else "". */
+typedef const char *near_fn(unsigned i);
+const char *near_name(const char *name, near_fn *fn, char *buf, size_t room);
+
+/* ------------------------------------------------------------------------- lexer */
+
+/* Skips space and comments; 0, or the diagnostic (an open comment). */
+int skip_space(struct unit *);
+/* Reads the next token into u->tok; 0 or the diagnostic. */
+int next(struct unit *);
+/* Is the token ahead this mark or word? */
+int is_mark(const struct unit *, const char *mark);
+int is_word(const struct unit *, const char *word);
+/* Skips the mark ahead, or says that it was expected. */
+int expect(struct unit *, const char *mark);
+/*
+ * The macro whose `$` is at `*at`: its text (a copy), and behind it.  `quoted`: it was
+ * $$1.  A diagnostic when it is not defined.
+ */
+struct macro {
+	const char *text;
+	int quoted, number;
+	uint64_t value;
+};
+int macro_read(struct unit *, uint32_t *at, struct macro *out);
+/* Diagnostic for an argument that no macro used; 0 when there is none. */
+int macro_unused(struct unit *);
+int is_name_start(int c);
+int is_name(int c);
+
+/* ------------------------------------------------------------------------ parser */
+
+struct lang_node *node_new(struct unit *, enum lang_node_kind, uint32_t at);
+/* Sets the height from the operands; NULL with a diagnostic when it is too large. */
+struct lang_node *node_grown(struct unit *, struct lang_node *);
+struct lang_node *parse_expression(struct unit *);
+/* A type name, when the token ahead begins one; *out NULL: it does not. */
+int parse_type(struct unit *, const struct lang_type **out);
+int is_type_word(const char *text, size_t len);
+/* All clauses of the text. */
+int parse_program(struct unit *);
+/* A #pragma line (u->at is at its #) or another line of the preprocessor. */
+int parse_control(struct unit *);
+/* The descriptions before a predicate or a body. */
+int parse_descs(struct unit *, struct lang_desc **out);
+
+/* ----------------------------------------------------------------------- checker */
+
+int check_clause(struct unit *, struct lang_clause *);
+/* Every aggregation that an action names has a function by now. */
+int check_defined(struct unit *, const struct lang_clause *);
+/* Types, resolves and folds an expression; replaces *node. */
+int check_expression(struct unit *, struct lang_node **node);
+int check_call(struct unit *, struct lang_node *);
+/* The keys of an aggregation, or its bare use. */
+int check_agg(struct unit *, struct lang_node *);
+/* `*node` as type `t`: folded, wrapped in a cast, or as it is. */
+int convert(struct unit *, struct lang_node **node, const struct lang_type *t);
+const struct lang_type *promoted(const struct lang_type *);
+/* The common type of two integer types. */
+const struct lang_type *balanced(const struct lang_type *, const struct lang_type *);
+int format_parse(
+	struct unit *, const struct lang_node *text, const struct lang_format **out);
+/* The arguments of a printf() from the first behind its format. */
+int check_format_args(struct unit *, struct lang_node *call);
+
+/* ------------------------------------------------------------------------- tables */
+
+const struct lang_builtin *builtin_find(const char *name, size_t len);
+const char *builtin_name(unsigned i);
+const struct lang_func *func_find(const char *name, size_t len);
+const char *func_name(unsigned i);
+const char *op_text(enum lang_op);
+
+extern const struct lang_type lang_type_void, lang_type_int, lang_type_uint,
+	lang_type_long, lang_type_ulong, lang_type_string, lang_type_dyn,
+	lang_type_action;
+const struct lang_type *pointer_to(struct unit *, const struct lang_type *);
+/* The type of an integer constant: the first of C's that holds it; NULL: none does. */
+const struct lang_type *type_of_constant(
+	uint64_t value, int decimal, int is_unsigned, unsigned longs);
+
+#endif

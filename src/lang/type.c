@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Types: those of the table below, and pointers to them.
+ *
+ * Sizes are those of DTrace's LP64 data model.  A value of any integer type is carried as
+ * 64 bits, always cut to its size and extended by its sign; so converting to a wider
+ * type of the same sign costs nothing, and comparing 64 bits compares the values.
+ */
+#include "parts.h"
+
+#include <string.h>
+
+#define INT_TYPE(name_, size_, signed_, rank_)                                           \
+	{                                                                                \
+		.kind = LANG_T_INT, .size = size_, .is_signed = signed_, .rank = rank_,  \
+		.name = name_                                                            \
+	}
+
+const struct lang_type lang_type_void = {.kind = LANG_T_VOID, .name = "void"};
+const struct lang_type lang_type_int = INT_TYPE("int", 4, 1, 3);
+const struct lang_type lang_type_uint = INT_TYPE("unsigned int", 4, 0, 3);
+const struct lang_type lang_type_long = INT_TYPE("long", 8, 1, 4);
+const struct lang_type lang_type_ulong = INT_TYPE("unsigned long", 8, 0, 4);
+const struct lang_type lang_type_string = {
+	.kind = LANG_T_STRING, .size = LANG_STRSIZE, .name = "string"};
+const struct lang_type lang_type_dyn = {.kind = LANG_T_DYN, .name = "<DYN>"};
+const struct lang_type lang_type_action = {.kind = LANG_T_ACTION, .name = "void"};
+
+static const struct lang_type types[] = {
+	INT_TYPE("char", 1, 1, 1),
+	INT_TYPE("signed char", 1, 1, 1),
+	INT_TYPE("unsigned char", 1, 0, 1),
+	INT_TYPE("short", 2, 1, 2),
+	INT_TYPE("unsigned short", 2, 0, 2),
+	INT_TYPE("long long", 8, 1, 5),
+	INT_TYPE("unsigned long long", 8, 0, 5),
+	INT_TYPE("int8_t", 1, 1, 1),
+	INT_TYPE("int16_t", 2, 1, 2),
+	INT_TYPE("int32_t", 4, 1, 3),
+	INT_TYPE("int64_t", 8, 1, 4),
+	INT_TYPE("uint8_t", 1, 0, 1),
+	INT_TYPE("uint16_t", 2, 0, 2),
+	INT_TYPE("uint32_t", 4, 0, 3),
+	INT_TYPE("uint64_t", 8, 0, 4),
+	INT_TYPE("intptr_t", 8, 1, 4),
+	INT_TYPE("uintptr_t", 8, 0, 4),
+	INT_TYPE("size_t", 8, 0, 4),
+	INT_TYPE("ssize_t", 8, 1, 4),
+	INT_TYPE("off_t", 8, 1, 4),
+	INT_TYPE("time_t", 8, 1, 4),
+	INT_TYPE("hrtime_t", 8, 1, 4),
+	INT_TYPE("pid_t", 4, 1, 3),
+	INT_TYPE("id_t", 4, 1, 3),
+	INT_TYPE("uid_t", 4, 0, 3),
+	INT_TYPE("gid_t", 4, 0, 3),
+	INT_TYPE("mode_t", 4, 0, 3),
+	INT_TYPE("dev_t", 8, 0, 4),
+	INT_TYPE("processorid_t", 4, 1, 3),
+	INT_TYPE("uchar_t", 1, 0, 1),
+	INT_TYPE("ushort_t", 2, 0, 2),
+	INT_TYPE("uint_t", 4, 0, 3),
+	INT_TYPE("ulong_t", 8, 0, 4),
+	INT_TYPE("longlong_t", 8, 1, 5),
+	INT_TYPE("u_longlong_t", 8, 0, 5),
+};
+#define N_TYPES (sizeof types / sizeof types[0])
+
+static const struct lang_type *const basic[] = {&lang_type_void, &lang_type_int,
+	&lang_type_uint, &lang_type_long, &lang_type_ulong, &lang_type_string};
+
+static int named(const struct lang_type *t, const char *name, size_t len)
+{
+	return strlen(t->name) == len && !memcmp(t->name, name, len);
+}
+
+const struct lang_type *lang_type_named(const char *name, size_t len)
+{
+	for (size_t i = 0; i < sizeof basic / sizeof basic[0]; i++)
+		if (named(basic[i], name, len))
+			return basic[i];
+	for (size_t i = 0; i < N_TYPES; i++)
+		if (named(&types[i], name, len))
+			return &types[i];
+	return NULL;
+}
+
+int lang_type_is_integer(const struct lang_type *t)
+{
+	return t->kind == LANG_T_INT;
+}
+
+int lang_type_is_scalar(const struct lang_type *t)
+{
+	return t->kind == LANG_T_INT || t->kind == LANG_T_POINTER;
+}
+
+uint64_t lang_type_fit(const struct lang_type *t, uint64_t v)
+{
+	unsigned shift = 64 - 8 * t->size;
+
+	if (!lang_type_is_scalar(t) || t->size >= 8)
+		return v;
+	v <<= shift;
+	return t->is_signed ? (uint64_t)((int64_t)v >> shift) : v >> shift;
+}
+
+const struct lang_type *promoted(const struct lang_type *t)
+{
+	return t->rank < lang_type_int.rank ? &lang_type_int : t;
+}
+
+static const struct lang_type *unsigned_of(const struct lang_type *t)
+{
+	if (!t->is_signed)
+		return t;
+	return t->rank == lang_type_int.rank ? &lang_type_uint
+	       : t->rank == lang_type_long.rank
+		       ? &lang_type_ulong
+		       : lang_type_named("unsigned long long", 18);
+}
+
+const struct lang_type *balanced(const struct lang_type *a, const struct lang_type *b)
+{
+	const struct lang_type *wide, *other;
+
+	a = promoted(a);
+	b = promoted(b);
+	if (a->is_signed == b->is_signed)
+		return a->rank >= b->rank ? a : b;
+	wide = a->rank >= b->rank ? a : b;
+	other = wide == a ? b : a;
+	if (wide->rank == other->rank)
+		return wide->is_signed ? other : wide;
+	if (!wide->is_signed || wide->size > other->size)
+		return wide;
+	return unsigned_of(wide);
+}
+
+const struct lang_type *pointer_to(struct unit *u, const struct lang_type *to)
+{
+	struct lang_type *t = arena_alloc(u->arena, sizeof *t);
+	size_t len = strlen(to->name);
+	char *name = arena_alloc(u->arena, len + 3);
+
+	if (!t || !name)
+		return NULL;
+	memcpy(name, to->name, len);
+	memcpy(name + len, to->kind == LANG_T_POINTER ? "*" : " *",
+		3 - (to->kind == LANG_T_POINTER));
+	*t = (struct lang_type){
+		.kind = LANG_T_POINTER, .size = 8, .name = name, .to = to};
+	return t;
+}
+
+const struct lang_type *type_of_constant(
+	uint64_t value, int decimal, int is_unsigned, unsigned longs)
+{
+	static const struct {
+		const struct lang_type *type;
+		uint64_t limit;
+		unsigned longs;
+	} ladder[] = {
+		{&lang_type_int, INT32_MAX, 0},
+		{&lang_type_uint, UINT32_MAX, 0},
+		{&lang_type_long, INT64_MAX, 1},
+		{&lang_type_ulong, UINT64_MAX, 1},
+	};
+	for (size_t i = 0; i < sizeof ladder / sizeof ladder[0]; i++) {
+		const struct lang_type *t = ladder[i].type;
+		if (value > ladder[i].limit || ladder[i].longs < (longs > 0) ||
+			(is_unsigned && t->is_signed) ||
+			(decimal && !is_unsigned && !t->is_signed))
+			continue;
+		if (longs == 2)
+			return lang_type_named(
+				t->is_signed ? "long long" : "unsigned long long",
+				t->is_signed ? 9 : 18);
+		return t;
+	}
+	return NULL;
+}
+
+/* ------------------------------------------------------------------------ folding */
+
+static uint64_t divide(int is_signed, uint64_t a, uint64_t b)
+{
+	if (!is_signed)
+		return a / b;
+	return b == UINT64_MAX ? -a : (uint64_t)((int64_t)a / (int64_t)b);
+}
+
+static uint64_t modulo(int is_signed, uint64_t a, uint64_t b)
+{
+	if (!is_signed)
+		return a % b;
+	return b == UINT64_MAX ? 0 : (uint64_t)((int64_t)a % (int64_t)b);
+}
+
+static int compare(int is_signed, uint64_t a, uint64_t b)
+{
+	if (is_signed)
+		return ((int64_t)a > (int64_t)b) - ((int64_t)a < (int64_t)b);
+	return (a > b) - (a < b);
+}
+
+static uint64_t shift_right(const struct lang_type *t, uint64_t a, uint64_t by)
+{
+	return t->is_signed ? (uint64_t)((int64_t)a >> by) : a >> by;
+}
+
+int lang_op_fold(
+	enum lang_op op, const struct lang_type *t, uint64_t a, uint64_t b, uint64_t *out)
+{
+	/* A shift counts modulo the width, as the machine does. */
+	uint64_t by = b & (t->size == 8 ? 63 : 31), v;
+	int order = compare(t->is_signed, a, b);
+
+	if ((op == LANG_OP_DIV || op == LANG_OP_MOD) && !b)
+		return -1;
+	switch (op) {
+	case LANG_OP_ADD:
+		v = a + b;
+		break;
+	case LANG_OP_SUB:
+		v = a - b;
+		break;
+	case LANG_OP_MUL:
+		v = a * b;
+		break;
+	case LANG_OP_DIV:
+		v = divide(t->is_signed, a, b);
+		break;
+	case LANG_OP_MOD:
+		v = modulo(t->is_signed, a, b);
+		break;
+	case LANG_OP_AND:
+		v = a & b;
+		break;
+	case LANG_OP_OR:
+		v = a | b;
+		break;
+	case LANG_OP_XOR:
+		v = a ^ b;
+		break;
+	case LANG_OP_LSH:
+		v = a << by;
+		break;
+	case LANG_OP_RSH:
+		v = shift_right(t, a, by);
+		break;
+	case LANG_OP_NEG:
+		v = -a;
+		break;
+	case LANG_OP_CPL:
+		v = ~a;
+		break;
+	case LANG_OP_PLUS:
+		v = a;
+		break;
+	case LANG_OP_NOT:
+		*out = !a;
+		return 0;
+	case LANG_OP_EQ:
+		*out = order == 0;
+		return 0;
+	case LANG_OP_NE:
+		*out = order != 0;
+		return 0;
+	case LANG_OP_LT:
+		*out = order < 0;
+		return 0;
+	case LANG_OP_LE:
+		*out = order <= 0;
+		return 0;
+	case LANG_OP_GT:
+		*out = order > 0;
+		return 0;
+	case LANG_OP_GE:
+		*out = order >= 0;
+		return 0;
+	case LANG_OP_LAND:
+		*out = a && b;
+		return 0;
+	case LANG_OP_LOR:
+		*out = a || b;
+		return 0;
+	case LANG_OP_LXOR:
+		*out = !a != !b;
+		return 0;
+	default:
+		return -1;
+	}
+	*out = lang_type_fit(t, v);
+	return 0;
+}
