@@ -81,6 +81,10 @@ struct slot_area {
 	VEC(uint32_t) vacant;
 };
 
+struct slot_code {
+	uint8_t bytes[ARCH_SLOT_MAX];
+};
+
 /* An event breakpoint that was hit and is still to be told. */
 struct pending_hit {
 	pid_t tid;
@@ -106,6 +110,8 @@ struct keeper {
 	struct hash slots; /* by slot address: struct site */
 	struct hash former; /* by address: the byte under a trap, once set */
 	VEC(struct slot_area) areas;
+	VEC(struct slot_code) staged; /* slots filled, not written to the victim yet */
+	dtproc_addr staged_at;
 	VEC(struct pending_hit) hits;
 	VEC(struct bpf_program *) programs;
 
@@ -205,25 +211,36 @@ void site_want(struct keeper *, struct wire_site *w);
 void site_unwant(struct keeper *, dtproc_addr addr, uint32_t user);
 /* Decodes what is not ready yet and gets slots; all tasks are stopped. */
 void sites_prepare(struct keeper *);
-void sites_plant(struct keeper *);
-void sites_lift(struct keeper *);
-int site_lift(struct keeper *, struct site *);
-int site_plant(struct keeper *, struct site *);
 /* Forgets all sites without touching memory (exec). */
 void sites_forget(struct keeper *);
 /* Puts the original bytes into the memory of a child that has a copy. */
 int sites_clean_copy(struct keeper *, int mem);
+/* The sites that are `wanted`, by address; the caller frees *out. */
+int sites_sorted(struct keeper *, int (*wanted)(const struct site *), struct site ***out,
+	size_t *n);
 /* Site whose slot holds this PC; *at: PC of the program for it. */
 struct site *site_of_slot(struct keeper *, dtproc_addr pc, dtproc_addr *at);
 /* Copies victim memory with the original bytes; bytes read, or -1. */
 long sites_read(struct keeper *, dtproc_addr, void *buf, size_t len);
 long sites_write(struct keeper *, dtproc_addr, const void *buf, size_t len);
 
+/* -------------------------------------------------------------------- text.c */
+
+/* Put the traps of all sites that are ready into the text; take all out. */
+void sites_plant(struct keeper *);
+void sites_lift(struct keeper *);
+int site_lift(struct keeper *, struct site *);
+int site_plant(struct keeper *, struct site *);
+void ledger_leave(struct keeper *, struct site *);
+
 /* ------------------------------------------------------------------- slots.c */
 
 /* A slot within reach of `near`; 0: none.  `want`: how many more will follow. */
 dtproc_addr slot_take(struct keeper *, dtproc_addr near, size_t want);
 void slot_give(struct keeper *, dtproc_addr slot);
+/* Fills a slot; it is in the victim after slots_flush(). */
+int slot_fill(struct keeper *, dtproc_addr slot, const uint8_t code[ARCH_SLOT_MAX]);
+void slots_flush(struct keeper *);
 
 /* ------------------------------------------------------------------ inject.c */
 

@@ -4,7 +4,7 @@
  *
  * A site goes through: wanted (it has users) -> ready (decoded, slot taken) -> planted.
  * One whose memory is not mapped stays wanted and is tried again at each preparation
- * (D1).  The ledger learns of a trap before the text does and forgets it after.
+ * (D1).
  */
 #include "keeper.h"
 
@@ -72,96 +72,6 @@ long sites_write(struct keeper *k, dtproc_addr addr, const void *buf, size_t len
 		done += (size_t)n;
 	}
 	return (long)done;
-}
-
-/* ------------------------------------------------------------------- ledger */
-
-static int ledger_take(struct keeper *k, uint32_t *out)
-{
-	if (k->vacant_traps.n)
-		*out = k->vacant_traps.at[--k->vacant_traps.n];
-	else if (k->ledger->traps < WIRE_LEDGER_TRAPS)
-		*out = k->ledger->traps++;
-	else
-		return err_set(DTPROC_ELIMIT, "more than %u breakpoints in pid %d",
-			WIRE_LEDGER_TRAPS, k->pid);
-	return 0;
-}
-
-static int ledger_enter(struct keeper *k, struct site *s)
-{
-	uint32_t at = 0;
-
-	if (!s->trap) {
-		if (ledger_take(k, &at))
-			return DTPROC_ELIMIT;
-		s->trap = at + 1;
-	}
-	struct wire_trap *t = &k->ledger->trap[s->trap - 1];
-	t->slot = s->slot;
-	t->len = s->len;
-	t->orig = s->orig[0];
-	__atomic_store_n(&t->addr, s->addr, __ATOMIC_RELEASE);
-	return 0;
-}
-
-static void ledger_leave(struct keeper *k, struct site *s)
-{
-	if (!s->trap)
-		return;
-	__atomic_store_n(&k->ledger->trap[s->trap - 1].addr, 0, __ATOMIC_RELEASE);
-	if (!vec_push(&k->vacant_traps, s->trap - 1))
-		s->trap = 0;
-	s->trap = 0;
-}
-
-/* --------------------------------------------------------- planting, lifting */
-
-int site_plant(struct keeper *k, struct site *s)
-{
-	static const uint8_t trap = ARCH_TRAP;
-
-	if (s->planted || !s->ready)
-		return 0;
-	if (ledger_enter(k, s))
-		return DTPROC_ELIMIT;
-	if (pwrite(k->mem, &trap, 1, (off_t)s->addr) != 1) {
-		ledger_leave(k, s);
-		s->ready = 0; /* unmapped meanwhile: tried again later */
-		return DTPROC_ERANGE;
-	}
-	s->planted = 1;
-	return 0;
-}
-
-int site_lift(struct keeper *k, struct site *s)
-{
-	uint8_t now;
-
-	if (!s->planted)
-		return 0;
-	s->planted = 0;
-	/* Only our own trap is taken back: the program may have written over it. */
-	if (pread(k->mem, &now, 1, (off_t)s->addr) == 1 && now == ARCH_TRAP &&
-		pwrite(k->mem, s->orig, 1, (off_t)s->addr) != 1) {
-		s->planted = 1;
-		return err_errno(DTPROC_ESYS, errno, "pid %d: text at %#lx cannot be restored",
-			k->pid, (unsigned long)s->addr);
-	}
-	ledger_leave(k, s);
-	return 0;
-}
-
-void sites_lift(struct keeper *k)
-{
-	hash_each(&k->sites, i)
-		site_lift(k, k->sites.slots[i].value);
-}
-
-void sites_plant(struct keeper *k)
-{
-	hash_each(&k->sites, i)
-		site_plant(k, k->sites.slots[i].value);
 }
 
 /* What stood at an address before our first trap did, as k->former keeps it. */
@@ -249,6 +159,33 @@ static uint32_t judge_mapping(const mappings *maps, dtproc_addr addr)
 	return WIRE_REFUSED_NOT;
 }
 
+/* What preparation sees of the victim: mappings, and the text read last. */
+struct view {
+	mappings maps;
+	dtproc_addr base;
+	size_t len;
+	uint8_t text[4096 + ARCH_INSN_MAX];
+};
+
+/* Reads text by way of the view: sites come in the order of their addresses. */
+static long view_read(struct keeper *k, struct view *v, dtproc_addr addr, void *buf, size_t len)
+{
+	dtproc_addr base = addr & ~(dtproc_addr)4095;
+
+	if (!v->len || v->base != base) {
+		long n = sites_read(k, base, v->text, sizeof v->text);
+		v->base = base;
+		v->len = n > 0 ? (size_t)n : 0;
+	}
+	size_t at = (size_t)(addr - base);
+	if (at >= v->len)
+		return sites_read(k, addr, buf, len);
+	if (len > v->len - at)
+		len = v->len - at;
+	memcpy(buf, v->text + at, len);
+	return (long)len;
+}
+
 /* Does a trap of ours lie inside the instruction at s, or s inside another's? */
 static int overlaps(struct keeper *k, const struct site *s)
 {
@@ -276,8 +213,7 @@ static uint32_t fill_slot(struct keeper *k, struct site *s, size_t n, size_t mor
 	s->slot = slot_take(k, s->addr, more);
 	if (s->slot) {
 		arch_move(s->orig, n, s->addr, s->slot, &m);
-		if (m.way == ARCH_SLOT &&
-			pwrite(k->mem, m.code, m.size, (off_t)s->slot) == (ssize_t)m.size &&
+		if (m.way == ARCH_SLOT && !slot_fill(k, s->slot, m.code) &&
 			!hash_put(&k->slots, s->slot, s))
 			return WIRE_REFUSED_NOT;
 		slot_give(k, s->slot);
@@ -290,14 +226,14 @@ static uint32_t fill_slot(struct keeper *k, struct site *s, size_t n, size_t mor
 }
 
 /* Decodes the instruction and gets its slot; 0, or why not. */
-static uint32_t prepare(struct keeper *k, struct site *s, const mappings *maps, size_t more)
+static uint32_t prepare(struct keeper *k, struct site *s, struct view *v, size_t more)
 {
 	struct arch_moved m = {0};
-	uint32_t why = judge_mapping(maps, s->addr);
+	uint32_t why = judge_mapping(&v->maps, s->addr);
 
 	if (why)
 		return why;
-	long n = sites_read(k, s->addr, s->orig, sizeof s->orig);
+	long n = view_read(k, v, s->addr, s->orig, sizeof s->orig);
 	if (n <= 0)
 		return WIRE_REFUSED_UNMAPPED;
 	arch_move(s->orig, (size_t)n, s->addr, s->addr, &m);
@@ -316,31 +252,26 @@ static uint32_t prepare(struct keeper *k, struct site *s, const mappings *maps, 
 	return WIRE_REFUSED_NOT;
 }
 
-static size_t count_unready(struct keeper *k)
+static int is_unready(const struct site *s)
 {
-	size_t n = 0;
-
-	hash_each(&k->sites, i)
-		n += !((struct site *)k->sites.slots[i].value)->ready;
-	return n;
+	return !s->ready;
 }
 
 void sites_prepare(struct keeper *k)
 {
-	size_t more = count_unready(k);
-	mappings maps = {0};
+	CLEAN_FREE struct view *v = calloc(1, sizeof *v);
+	struct site **s = NULL;
+	size_t n = 0;
 
-	if (!more || read_mappings(k, &maps))
+	if (!v || sites_sorted(k, is_unready, &s, &n) || !n || read_mappings(k, &v->maps)) {
+		free(s);
 		return;
-	hash_each(&k->sites, i)
-	{
-		struct site *s = k->sites.slots[i].value;
-		if (s->ready)
-			continue;
-		s->refused = (uint8_t)prepare(k, s, &maps, more);
-		more--;
 	}
-	vec_free(&maps);
+	for (size_t i = 0; i < n; i++)
+		s[i]->refused = (uint8_t)prepare(k, s[i], v, n - i);
+	slots_flush(k);
+	vec_free(&v->maps);
+	free(s);
 }
 
 /* -------------------------------------------------------------------- users */

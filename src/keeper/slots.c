@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #define PAGE 4096ULL
 #define AREA_MIN (16 * PAGE)
@@ -35,6 +36,19 @@ static dtproc_addr take_from(struct slot_area *a)
 	else
 		return 0;
 	return a->base + (dtproc_addr)i * ARCH_SLOT_MAX;
+}
+
+/* Slots that cannot be written: their sites are stepped, or tried again. */
+static void slots_lost(struct keeper *k, dtproc_addr at, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct site *s = hash_take(&k->slots, at + i * ARCH_SLOT_MAX);
+		if (!s)
+			continue;
+		s->slot = 0;
+		s->way = ARCH_STEP;
+		s->ready = !s->syscall;
+	}
 }
 
 struct gap_search {
@@ -117,6 +131,26 @@ dtproc_addr slot_take(struct keeper *k, dtproc_addr near, size_t want)
 	}
 	struct slot_area *a = k->no_inject ? NULL : make_area(k, near, want);
 	return a ? take_from(a) : 0;
+}
+
+int slot_fill(struct keeper *k, dtproc_addr slot, const uint8_t code[ARCH_SLOT_MAX])
+{
+	if (k->staged.n && slot != k->staged_at + k->staged.n * ARCH_SLOT_MAX)
+		slots_flush(k);
+	if (!k->staged.n)
+		k->staged_at = slot;
+	struct slot_code c;
+	memcpy(c.bytes, code, sizeof c.bytes);
+	return vec_push(&k->staged, c);
+}
+
+void slots_flush(struct keeper *k)
+{
+	size_t len = k->staged.n * sizeof *k->staged.at;
+
+	if (len && pwrite(k->mem, k->staged.at, len, (off_t)k->staged_at) != (ssize_t)len)
+		slots_lost(k, k->staged_at, k->staged.n);
+	k->staged.n = 0;
 }
 
 void slot_give(struct keeper *k, dtproc_addr slot)
