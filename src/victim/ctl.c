@@ -177,8 +177,7 @@ static int connect_keeper(struct victim_ctl *c, const struct victim_program *pro
 
 int victim_ctl_open(struct victim_ctl *out, const struct victim_program *program)
 {
-	struct victim_ctl c = {.requests = -1, .events = -1, .bulk = -1, .ledger = -1,
-		.keeper = -1};
+	struct victim_ctl c = VICTIM_CTL_NONE;
 	int rc = make_memfd("dtproc-bulk", 4096, &c.bulk);
 
 	if (rc == 0)

@@ -99,6 +99,11 @@ struct victim_ctl {
 	const struct wire_ledger *map;
 };
 
+/* One that was never opened: closing it does nothing. */
+#define VICTIM_CTL_NONE                                                                  \
+	((struct victim_ctl){.requests = -1, .events = -1, .bulk = -1, .ledger = -1,     \
+		.keeper = -1, .broken = 1})
+
 /* How long an answer may take beyond the victim's own deadline, before we give up. */
 #define VICTIM_ANSWER_MS 20000
 

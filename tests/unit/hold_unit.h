@@ -172,6 +172,13 @@ static inline char state_of(pid_t pid)
 	return victim_stat_read(pid, &st) ? 0 : st.state;
 }
 
+static inline int comm_is(pid_t pid, const char *comm)
+{
+	struct victim_stat st;
+
+	return !victim_stat_read(pid, &st) && !strcmp(st.comm, comm);
+}
+
 static inline pid_t tracer_of(pid_t pid)
 {
 	struct victim_status st;
