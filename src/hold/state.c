@@ -118,6 +118,8 @@ void state_end(struct dtproc_proc *p, enum dtproc_proc_run how, int code, const 
 	if (again)
 		return;
 	describe(p->pid, &st, text, sizeof text);
+	if (how == DTPROC_EXITED && code == 0) /* DTrace's words */
+		snprintf(text, sizeof text, "pid %d has exited", (int)p->pid);
 	log_line("hold", 1, "%s", text);
 	if (h->end)
 		h->end(p, h->arg);

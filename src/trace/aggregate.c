@@ -4,7 +4,9 @@
  *
  * Keys are merged by what they mean: a probe's name in a key is a probe id in the
  * segments, and two victims have different ids for one function.  So a key is brought
- * into a canonical form first: 8 bytes for a number, text and NUL for a string.
+ * into a canonical form first: 8 bytes for a number, text and NUL for a string.  One
+ * aggregation of the text may have several layouts (a key that is a string here and a
+ * name of the probe there); they are one group.
  */
 #include <string.h>
 #include "own.h"
@@ -19,7 +21,7 @@ struct row {
 
 struct table {
 	struct dtproc *session;
-	uint32_t only; /* a group; 0: all aggregations */
+	const struct lang_agg *only; /* NULL: all aggregations */
 	struct hash by_key;
 	VEC(struct row *) rows;
 	int err;
@@ -130,7 +132,7 @@ static int take_entry(const struct rt_agg_entry *e, void *arg)
 	struct buffer key = {canon, 0, sizeof canon};
 
 	if (!agg || agg->func != e->func || agg->words != e->n_words ||
-		(t->only && t->only != agg->group))
+		(t->only && t->only->id != agg->group))
 		return 0;
 	pad_key(e, agg, full);
 	canonical(t->session, agg, full, &key);
@@ -358,7 +360,7 @@ int trace_print_aggregations(struct dtproc *d, FILE *out)
 static void print_now(struct dtproc *d, const struct lang_agg *agg,
 	const struct lang_format *format, FILE *out)
 {
-	struct table t = {.session = d, .only = agg->id};
+	struct table t = {.session = d, .only = agg};
 
 	if (sorted_rows(&t))
 		trace_warn(d, "printa: %s", err_text());

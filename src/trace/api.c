@@ -58,6 +58,23 @@ static int open_descriptors(struct dtproc *d)
 	return watch(d, d->timer_fd) ?: watch(d, d->wake_fd) ?: watch(d, hold_fd(d->hold));
 }
 
+/* Passes a notice on to the client; the end of tracing waits for those of victims. */
+static void pass_on(const struct dtproc_notice *n, void *arg)
+{
+	struct dtproc *d = arg;
+
+	if (n->kind != DTPROC_NOTICE_ERROR)
+		d->ends_told++;
+	if (d->notice)
+		d->notice(n, d->notice_arg);
+}
+
+void dtproc_on_notice(struct dtproc *d, dtproc_notice_fn *fn, void *arg)
+{
+	d->notice = fn;
+	d->notice_arg = arg;
+}
+
 int dtproc_open(const struct dtproc_options *options, struct dtproc **out)
 {
 	struct dtproc *d = calloc(1, sizeof *d);
@@ -69,8 +86,10 @@ int dtproc_open(const struct dtproc_options *options, struct dtproc **out)
 	d->heading_due = 1;
 	trace_options_init(&d->options);
 	err = hold_open(options, &d->hold);
-	if (!err)
+	if (!err) {
+		hold_on_notice(d->hold, pass_on, d);
 		err = cg_open(&d->cg);
+	}
 	if (!err)
 		err = open_descriptors(d);
 	if (err) {
@@ -184,11 +203,6 @@ int dtproc_proc_grab(
 	}
 	*out = p;
 	return 0;
-}
-
-void dtproc_on_notice(struct dtproc *d, dtproc_notice_fn *fn, void *arg)
-{
-	hold_on_notice(d->hold, fn, arg);
 }
 
 int dtproc_fd(const struct dtproc *d)

@@ -92,6 +92,9 @@ struct dtproc {
 	int exit_called, exit_status;
 	uint64_t drained_ns; /* when rings were drained last */
 	int epoll, timer_fd, wake_fd;
+	unsigned ends_told; /* notices of ends that were delivered */
+	dtproc_notice_fn *notice;
+	void *notice_arg;
 	dtproc_warn_fn *warn;
 	void *warn_arg;
 };

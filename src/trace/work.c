@@ -88,7 +88,7 @@ static void drain_now(struct dtproc *d, FILE *out)
 
 struct census {
 	const struct dtproc *session;
-	unsigned live;
+	unsigned live, ended;
 };
 
 static int is_target(const struct dtproc *d, pid_t pid)
@@ -104,20 +104,25 @@ static int count_live(struct dtproc_proc *p, void *arg)
 	struct census *c = arg;
 	struct dtproc_proc_status s;
 
+	if (!is_target(c->session, dtproc_proc_pid(p)))
+		return 0;
 	dtproc_proc_status(p, &s);
-	if (is_target(c->session, dtproc_proc_pid(p)) && s.run < DTPROC_EXITED)
+	if (s.run < DTPROC_EXITED)
 		c->live++;
+	else
+		c->ended++;
 	return 0;
 }
 
-/* Are all victims that the client holds at their end? */
+/* Are all victims that the client holds at their end, and was that told? */
 static int all_ended(struct dtproc *d)
 {
-	struct census c = {d, 0};
+	struct census c = {d, 0, 0};
 
 	if (!d->targets.n)
 		return 0;
-	return hold_each(d->hold, count_live, &c) == 0 && !c.live;
+	return hold_each(d->hold, count_live, &c) == 0 && !c.live &&
+	       d->ends_told >= c.ended;
 }
 
 int dtproc_work(struct dtproc *d, FILE *out)
@@ -135,8 +140,8 @@ int dtproc_work(struct dtproc *d, FILE *out)
 	fire_timers(d);
 	empty(d->wake_fd);
 	empty(engine_doorbell(d->engines));
-	ended = all_ended(d) || trace_exit_called(d);
 	hold_deliver(d->hold);
+	ended = all_ended(d) || trace_exit_called(d);
 	drain_now(d, out);
 	return ended || d->exit_called ? DTPROC_WORK_DONE : DTPROC_WORK_OK;
 }
