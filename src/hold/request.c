@@ -134,6 +134,7 @@ int request_start(struct dtproc_proc *p, const struct victim_program *program)
 	if (program)
 		p->pid = (pid_t)reply.value;
 	p->image.mem = mem;
+	p->status.generation = reply.generation; /* nobody else has the handle yet */
 	p->hung_up = 0;
 	state_from_wire(p, reply.state);
 	return 0;
