@@ -308,7 +308,10 @@ enum dtproc_work_status {
  * prints waiting records to `out`.
  */
 DTPROC_API DTPROC_MUST_USE int dtproc_work(struct dtproc *, FILE *out);
-/* Ends tracing: END fires, probes are disarmed, the rest and aggregations are printed. */
+/*
+ * Ends tracing: probes are disarmed, END fires, the rest and aggregations are printed.
+ * The session's own references to victims are given back.
+ */
 DTPROC_API DTPROC_MUST_USE int dtproc_stop(struct dtproc *, FILE *out);
 /* The status that exit() gave; 0 without one. */
 DTPROC_API int dtproc_exit_status(const struct dtproc *);

@@ -37,6 +37,13 @@ int engine_open(const struct engine_config *config, struct engine_set **out)
 	return 0;
 }
 
+static void release(struct engine_unit *u)
+{
+	if (u->proc)
+		dtproc_proc_release(u->proc, DTPROC_RELEASE_DEFAULT);
+	u->proc = NULL;
+}
+
 static void free_unit(struct engine_unit *u)
 {
 	if (u->engine->close)
@@ -47,9 +54,14 @@ static void free_unit(struct engine_unit *u)
 		close(u->memfd);
 	vec_free(&u->pairs);
 	vec_free(&u->sites);
-	if (u->proc)
-		dtproc_proc_release(u->proc, DTPROC_RELEASE_DEFAULT);
+	release(u);
 	free(u);
+}
+
+void engine_release(struct engine_set *s)
+{
+	for (size_t i = 0; i < s->units.n; i++)
+		release(s->units.at[i]);
 }
 
 void engine_close(struct engine_set *s)
@@ -188,9 +200,4 @@ size_t engine_units(const struct engine_set *s)
 struct rt_client *engine_client(struct engine_set *s, size_t unit)
 {
 	return &s->units.at[unit]->client;
-}
-
-struct dtproc_proc *engine_victim(const struct engine_set *s, size_t unit)
-{
-	return s->units.at[unit]->proc;
 }

@@ -51,6 +51,9 @@ long engine_arm(struct engine_set *, engine_refused_fn *refused, void *arg) MUST
 /* Takes everything out of the victims; errors of those that are gone do not count. */
 void engine_disarm(struct engine_set *);
 
+/* Gives the references to victims back, after engine_disarm(); segments stay readable. */
+void engine_release(struct engine_set *);
+
 /* When it fires: the programs of a probe of the client run, in the calling thread. */
 enum engine_when { ENGINE_WHILE_TRACING, ENGINE_ALWAYS };
 void engine_fire(struct engine_set *, const struct probe *, enum engine_when,
@@ -59,8 +62,7 @@ void engine_fire(struct engine_set *, const struct probe *, enum engine_when,
 /* An eventfd that a segment rings when it wants to be drained. */
 int engine_doorbell(const struct engine_set *);
 size_t engine_units(const struct engine_set *);
-/* The client's side of a unit's segment; its victim, or NULL for the client itself. */
+/* The client's side of a unit's segment. */
 struct rt_client *engine_client(struct engine_set *, size_t unit);
-struct dtproc_proc *engine_victim(const struct engine_set *, size_t unit);
 
 #endif

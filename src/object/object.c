@@ -173,7 +173,8 @@ static void read_sections(Elf *elf, struct object *o)
 	if (elf_getshdrstrndx(elf, &names))
 		return;
 	for (Elf_Scn *s = elf_nextscn(elf, NULL); s; s = elf_nextscn(elf, s)) {
-		const char *name = gelf_getshdr(s, &sh) ? elf_strptr(elf, names, sh.sh_name) : NULL;
+		const char *name =
+			gelf_getshdr(s, &sh) ? elf_strptr(elf, names, sh.sh_name) : NULL;
 		if (name && strcmp(name, "__rseq_cs") == 0) {
 			o->rseq_value = sh.sh_addr;
 			o->rseq_size = sh.sh_size;

@@ -50,6 +50,7 @@ struct probe_table {
 	VEC(struct probe_entry *) entries; /* index: ID - 1 */
 	VEC(struct probe_victim *) victims;
 	struct hash by_place; /* mix of victim and address to struct probe_entry */
+	int released;
 	char why[256];
 };
 
@@ -64,6 +65,7 @@ void probe_set_why(struct probe_table *, const char *fmt, ...)
 
 /* The victim with this PID, grabbed if need be, its modules as they are now. */
 int probe_victim_find(struct probe_table *, pid_t, struct probe_victim **out) MUST_USE;
+void probe_victim_release(struct probe_victim *);
 void probe_victim_free(struct probe_victim *);
 /* Does `wanted` of a description name this module? */
 int probe_module_matches(const struct probe_module *, const char *wanted);

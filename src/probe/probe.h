@@ -30,7 +30,7 @@ struct probe {
 	enum probe_kind kind;
 	const char *provider, *module, *function, *name; /* "": none */
 	uint64_t interval_ns;                            /* PROBE_TICK */
-	struct dtproc_proc *proc; /* PROBE_ADDRESS; a reference of the table's */
+	struct dtproc_proc *proc; /* PROBE_ADDRESS; until probe_table_release() */
 	dtproc_addr addr;         /* PROBE_ADDRESS */
 };
 
@@ -49,7 +49,8 @@ enum probe_purpose {
 
 int probe_table_open(
 	struct hold_session *, enum probe_purpose, struct probe_table **out) MUST_USE;
-/* Releases what was grabbed for it. */
+/* Releases what was grabbed for it; probes keep their names and match no more. */
+void probe_table_release(struct probe_table *);
 void probe_table_close(struct probe_table *);
 
 typedef int probe_fn(const struct probe *, void *arg);

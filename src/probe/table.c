@@ -140,6 +140,13 @@ int probe_table_open(struct hold_session *session, enum probe_purpose purpose,
 	return 0;
 }
 
+void probe_table_release(struct probe_table *t)
+{
+	for (size_t i = 0; i < t->victims.n; i++)
+		probe_victim_release(t->victims.at[i]);
+	t->released = 1;
+}
+
 void probe_table_close(struct probe_table *t)
 {
 	if (!t)
@@ -186,6 +193,8 @@ long probe_each(
 	struct probe_table *t, const struct probe_desc *d, probe_fn *fn, void *arg)
 {
 	t->why[0] = 0;
+	if (t->released)
+		return err_set(DTPROC_ESTATE, "the victims were released");
 	for (size_t i = 0; i < sizeof providers / sizeof *providers; i++)
 		if (providers[i]->claims(d))
 			return providers[i]->each(t, d, fn, arg);

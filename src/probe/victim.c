@@ -143,6 +143,13 @@ static int read_modules(struct probe_victim *v)
 	return err;
 }
 
+void probe_victim_release(struct probe_victim *v)
+{
+	if (v->proc)
+		dtproc_proc_release(v->proc, DTPROC_RELEASE_DEFAULT);
+	v->proc = NULL;
+}
+
 void probe_victim_free(struct probe_victim *v)
 {
 	for (size_t i = 0; i < v->modules.n; i++)
@@ -151,8 +158,7 @@ void probe_victim_free(struct probe_victim *v)
 		object_unref(v->kept.at[i]);
 	vec_free(&v->modules);
 	vec_free(&v->kept);
-	if (v->proc)
-		dtproc_proc_release(v->proc, DTPROC_RELEASE_DEFAULT);
+	probe_victim_release(v);
 	free(v);
 }
 

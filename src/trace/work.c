@@ -166,6 +166,9 @@ int dtproc_stop(struct dtproc *d, FILE *out)
 	trace_drain(d, UINT64_MAX, out);
 	hold_deliver(d->hold);
 	trace_warn_drops(d);
+	/* From now on the client's release is the last one. */
+	engine_release(d->engines);
+	probe_table_release(d->probes);
 	fputc('\n', out);
 	return trace_print_aggregations(d, out);
 }
