@@ -130,7 +130,7 @@ int end_repair(struct keeper *k)
 		code = seize_all(k);
 	if (code)
 		return code;
-	k->mem = open_mem(k, k->pid, "the victim");
+	k->mem = open_mem(k, live_tid(k), "the victim");
 	if (k->mem < 0)
 		return DTPROC_EPERM;
 	code = stops_try_hold(k);

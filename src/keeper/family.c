@@ -60,6 +60,19 @@ int shares_memory(struct keeper *k, pid_t pid)
 	return syscall(SYS_kcmp, k->pid, pid, KCMP_VM, 0, 0) == 0;
 }
 
+pid_t live_tid(struct keeper *k)
+{
+	if (has_memory(k->pid))
+		return k->pid;
+	hash_each(&k->tasks, i)
+	{
+		struct task *t = k->tasks.slots[i].value;
+		if (!t->sharer && has_memory(t->tid))
+			return t->tid;
+	}
+	return k->pid;
+}
+
 int open_mem(struct keeper *k, pid_t pid, const char *what)
 {
 	char path[64];

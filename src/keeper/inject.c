@@ -23,6 +23,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* How long the victim may take for one call, in ns. */
+#define CALL_NS 1000000000u
+
 static dtproc_addr vdso_base(pid_t pid)
 {
 	char path[64];
@@ -43,7 +46,7 @@ static dtproc_addr vdso_base(pid_t pid)
 static dtproc_addr find_syscall(struct keeper *k)
 {
 	uint8_t page[2 * 4096];
-	dtproc_addr base = vdso_base(k->pid);
+	dtproc_addr base = vdso_base(live_tid(k));
 	long n = base ? pread(k->mem, page, sizeof page, (off_t)base) : -1;
 
 	for (long i = 0; i + ARCH_SYSCALL_LEN <= n; i++)
@@ -82,7 +85,7 @@ static int run_until(struct keeper *k, struct task *t, int (*go)(pid_t), int wan
 	struct wait_event ev;
 
 	for (;;) {
-		if (go(t->tid) || wait_one(t->tid, &ev) < 0)
+		if (go(t->tid) || wait_one(t->tid, now_ns() + CALL_NS, &ev) <= 0)
 			return -ESRCH;
 		if (!WIFSTOPPED(ev.status)) {
 			stops_dispatch(k, &ev);
@@ -128,7 +131,8 @@ static int settle(struct keeper *k, struct task *t)
 		int sig = t->sig;
 		t->sig = 0;
 		t->run = TASK_RUNS;
-		if (pt_interrupt(t->tid) || pt_cont(t->tid, sig) || wait_one(t->tid, &ev) < 0)
+		if (pt_interrupt(t->tid) || pt_cont(t->tid, sig) ||
+			wait_one(t->tid, now_ns() + CALL_NS, &ev) <= 0)
 			return -ESRCH;
 		pid_t tid = t->tid;
 		stops_dispatch(k, &ev);
@@ -184,6 +188,14 @@ long inject_call_by(struct keeper *k, struct task *t, long nr, const uint64_t ar
 	return result;
 }
 
+/* How gladly a task is taken: it must be stopped, and not about to wait for a child. */
+static int fitness(struct keeper *k, const struct task *t)
+{
+	if (t->run != TASK_STOPPED || t->vforking)
+		return 0;
+	return 1 + t->at_event + 2 * (t->tgid == k->pid);
+}
+
 long inject_call(struct keeper *k, long nr, const uint64_t args[6])
 {
 	struct task *best = NULL;
@@ -191,9 +203,7 @@ long inject_call(struct keeper *k, long nr, const uint64_t args[6])
 	hash_each(&k->tasks, i)
 	{
 		struct task *t = k->tasks.slots[i].value;
-		if (t->run != TASK_STOPPED || t->sharer)
-			continue;
-		if (!best || t->at_event > best->at_event)
+		if (fitness(k, t) > (best ? fitness(k, best) : 0))
 			best = t;
 	}
 	if (!best || k->no_inject)

@@ -41,6 +41,7 @@ struct task {
 	uint8_t vforking;   /* waits in the kernel for its vfork child: as good as stopped */
 	uint8_t listen;	    /* a group stop is in effect: resume by PTRACE_LISTEN */
 	uint8_t mask_known; /* `mask` was read at a stop that changed nothing */
+	uint8_t stepping;   /* the trap of a step is still to come; then `mask` is put back */
 	uint8_t owed_stop;  /* a SIGSTOP came while nothing could be delivered */
 	int sig;	    /* to deliver when resumed */
 	dtproc_addr skip;   /* it has hit the trap here already: go past it, uncounted */
@@ -156,8 +157,8 @@ struct wait_event {
 
 /* wait.c: the next stop or end of any task; 1, 0: none now, -1: no children left. */
 int wait_any(struct wait_event *out);
-/* The next of task `tid` alone; blocks; 1, or -1 when there is none. */
-int wait_one(pid_t tid, struct wait_event *out);
+/* The next of task `tid` alone; 1, 0: none until `deadline`, -1: it is not ours. */
+int wait_one(pid_t tid, uint64_t deadline, struct wait_event *out);
 /* Blocks until something is to be waited for or until `deadline` (CLOCK_MONOTONIC ns). */
 void wait_sleep(uint64_t deadline);
 /* Descriptor that is readable when SIGCHLD came; -1 before wait_init(). */
@@ -177,6 +178,8 @@ struct task *task_stopped(struct keeper *);
 int seize_all(struct keeper *);
 /* Does process `pid` share the victim's memory? */
 int shares_memory(struct keeper *, pid_t pid);
+/* A thread under whose TID /proc shows the victim's memory: a zombie leader has none. */
+pid_t live_tid(struct keeper *);
 pid_t tgid_of(pid_t tid);
 int open_mem(struct keeper *, pid_t pid, const char *what);
 
@@ -198,10 +201,20 @@ void task_resume(struct keeper *, struct task *);
 void stops_group(struct keeper *, struct task *, int sig);
 /* Moves the PC of a stopped task out of our slots. */
 void stops_normalize(struct keeper *, struct task *);
+
+/* -------------------------------------------------------------------- step.c */
+
 /* Sends a SIGSTOP again that came at a moment when it could not be let through. */
 void stops_pay(struct task *);
-/* Single-steps one stopped task with asynchronous signals held off; 0: done. */
+/*
+ * Single-steps one stopped task with asynchronous signals held off; 0: done; -1: it has
+ * ended, or is still at it (a fault that somebody else has to serve).
+ */
 int stops_step(struct keeper *, struct task *);
+/* Steps those that stand on a site without a slot past it. */
+void step_all(struct keeper *);
+/* A SIGTRAP of a task that was still at its step: 1 when it is the step's. */
+int step_ended(struct task *);
 
 /* ------------------------------------------------------------------- sites.c */
 

@@ -112,7 +112,7 @@ static int read_mappings(struct keeper *k, mappings *out)
 	unsigned long from, to;
 	FILE *f;
 
-	snprintf(path, sizeof path, "/proc/%d/maps", k->pid);
+	snprintf(path, sizeof path, "/proc/%d/maps", live_tid(k));
 	f = fopen(path, "re");
 	if (!f)
 		return -1;

@@ -83,7 +83,7 @@ static dtproc_addr find_gap(struct keeper *k, dtproc_addr near, size_t size)
 	unsigned long from, to, end = 0;
 	FILE *f;
 
-	snprintf(path, sizeof path, "/proc/%d/maps", k->pid);
+	snprintf(path, sizeof path, "/proc/%d/maps", live_tid(k));
 	f = fopen(path, "re");
 	if (!f)
 		return 0;

@@ -18,7 +18,7 @@ static int grab(struct keeper *k)
 
 	if (code)
 		return code;
-	k->mem = open_mem(k, k->pid, "the victim");
+	k->mem = open_mem(k, live_tid(k), "the victim");
 	if (k->mem < 0)
 		return DTPROC_EPERM;
 	inject_probe(k);

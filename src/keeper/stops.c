@@ -146,6 +146,11 @@ static void on_trap(struct keeper *k, struct task *t)
 	struct site *s;
 	dtproc_addr addr;
 
+	if (t->stepping && step_ended(t)) {
+		t->sig = 0;
+		stops_normalize(k, t);
+		return;
+	}
 	if (!is_ours(k, t, &addr, &s)) {
 		signal_dispatch(k, t, SIGTRAP);
 		return;
@@ -213,96 +218,6 @@ void stops_dispatch(struct keeper *k, const struct wait_event *ev)
 	t = task_get(k, ev->tid); /* it may have been let go */
 	if (t && !k->held)
 		task_resume(k, t);
-}
-
-/* ---------------------------------------------------------------- stepping */
-
-/* Signals that instructions cause; they must not be blocked while one is stepped. */
-static const uint64_t synchronous = 1ULL << (SIGSEGV - 1) | 1ULL << (SIGBUS - 1) |
-	1ULL << (SIGILL - 1) | 1ULL << (SIGFPE - 1) | 1ULL << (SIGTRAP - 1) |
-	1ULL << (SIGSYS - 1);
-
-void stops_pay(struct task *t)
-{
-	if (t->owed_stop)
-		kill(t->tgid, SIGSTOP); /* nothing can see who sends a SIGSTOP */
-	t->owed_stop = 0;
-}
-
-int stops_step(struct keeper *k, struct task *t)
-{
-	struct wait_event ev;
-	uint64_t mask, pc = 0, sp = 0;
-	int done = -1;
-
-	if (pt_get_mask(t->tid, &mask) || pt_set_mask(t->tid, mask | ~synchronous))
-		return -1;
-	pt_peek_user(t->tid, arch_user_offset(ARCH_PC), &pc);
-	pt_peek_user(t->tid, arch_user_offset(ARCH_SP), &sp);
-	while (done < 0) {
-		if (pt_step(t->tid) || wait_one(t->tid, &ev) < 0)
-			return -1;
-		if (!WIFSTOPPED(ev.status)) {
-			stops_dispatch(k, &ev);
-			return -1;
-		}
-		if (ev.status >> 16) {
-			if (ev.status >> 16 == PTRACE_EVENT_STOP)
-				stops_group(k, t, WSTOPSIG(ev.status));
-			continue;
-		}
-		if (WSTOPSIG(ev.status) == SIGSTOP)
-			t->owed_stop = 1;
-		else
-			done = WSTOPSIG(ev.status);
-	}
-	pt_set_mask(t->tid, mask);
-	stops_pay(t);
-	t->at_event = 0;
-	if (done != SIGTRAP) { /* the instruction faulted: its handler may try again */
-		t->sig = done;
-		t->repeat_pc = pc;
-		t->repeat_sp = sp;
-	}
-	if (t->listen) { /* back into the group stop */
-		t->listen = 0;
-		pt_interrupt(t->tid);
-	}
-	return 0;
-}
-
-/* Steps those that stand on a site without a slot; the sites are lifted meanwhile. */
-static void step_past(struct keeper *k)
-{
-	hash_each(&k->tasks, i)
-	{
-		struct task *t = k->tasks.slots[i].value;
-		struct site *s = t->skip ? site_get(k, t->skip) : NULL;
-		uint64_t pc;
-		if (t->run != TASK_STOPPED || !s || !s->ready || (s->way == ARCH_SLOT && s->slot))
-			continue;
-		int elsewhere = pt_peek_user(t->tid, arch_user_offset(ARCH_PC), &pc) ||
-			pc != t->skip;
-		t->skip = 0; /* in any case, or a task that was killed keeps us here */
-		if (elsewhere || (s->planted && site_lift(k, s)))
-			continue;
-		k->ledger->stepped++;
-		stops_step(k, t);
-		return; /* the table may have changed */
-	}
-}
-
-static int must_step(struct keeper *k)
-{
-	hash_each(&k->tasks, i)
-	{
-		struct task *t = k->tasks.slots[i].value;
-		struct site *s = t->skip ? site_get(k, t->skip) : NULL;
-		if (t->run == TASK_STOPPED && s && s->ready &&
-			!(s->way == ARCH_SLOT && s->slot))
-			return 1;
-	}
-	return 0;
 }
 
 /* --------------------------------------------------------------- all tasks */
@@ -481,8 +396,7 @@ static void resume_all(struct keeper *k)
 void stops_release(struct keeper *k)
 {
 	if (k->state != WIRE_ST_GONE) {
-		while (must_step(k))
-			step_past(k);
+		step_all(k);
 		sites_plant(k);
 	}
 	resume_all(k);

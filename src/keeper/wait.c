@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -58,11 +59,6 @@ int wait_any(struct wait_event *out)
 	return wait_for(-1, WNOHANG, out);
 }
 
-int wait_one(pid_t tid, struct wait_event *out)
-{
-	return wait_for(tid, 0, out);
-}
-
 void wait_sleep(uint64_t deadline)
 {
 	uint64_t now = now_ns();
@@ -75,4 +71,19 @@ void wait_sleep(uint64_t deadline)
 	t.tv_nsec = (long)((deadline - now) % 1000000000u);
 	if (ppoll(&p, 1, &t, NULL) > 0)
 		wait_drain_signal();
+}
+
+int wait_one(pid_t tid, uint64_t deadline, struct wait_event *out)
+{
+	for (int spins = 0;; spins++) {
+		int got = wait_for(tid, WNOHANG, out);
+		if (got)
+			return got;
+		if (now_ns() >= deadline)
+			return 0;
+		if (spins < 3)
+			sched_yield();
+		else
+			wait_sleep(deadline);
+	}
 }
