@@ -371,7 +371,8 @@ static int instruction(struct assembler *a, const char *name)
 	}
 	if (err || !is_code)
 		return err;
-	if (vec_push(&a->code, c) || (c.op == BPF_LDDW && vec_push(&a->code, second)))
+	if (vec_push(&a->code, c) ||
+		(*name != '.' && c.op == BPF_LDDW && vec_push(&a->code, second)))
 		return err_nomem("a program");
 	return 0;
 }

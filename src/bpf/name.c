@@ -23,10 +23,13 @@
 	}
 #define MEMORY(size, code)                                                               \
 	{"ldx" size, BPF_C_LDX | BPF_M_MEM | code, BPF_F_LOAD, 0, 0},                    \
-		{"ldxsx" size, BPF_C_LDX | BPF_M_SX | code, BPF_F_LOAD, 0, 0},           \
 		{"stx" size, BPF_C_STX | BPF_M_MEM | code, BPF_F_STOREX, 0, 0},          \
 	{                                                                                \
 		"st" size, BPF_C_ST | BPF_M_MEM | code, BPF_F_STORE, 0, 0                \
+	}
+#define LOAD_SIGNED(size, code)                                                          \
+	{                                                                                \
+		"ldxsx" size, BPF_C_LDX | BPF_M_SX | code, BPF_F_LOAD, 0, 0              \
 	}
 
 const struct bpf_name bpf_names[] = {
@@ -59,6 +62,9 @@ const struct bpf_name bpf_names[] = {
 	MEMORY("h", BPF_S_H),
 	MEMORY("w", BPF_S_W),
 	MEMORY("dw", BPF_S_DW),
+	LOAD_SIGNED("b", BPF_S_B),
+	LOAD_SIGNED("h", BPF_S_H),
+	LOAD_SIGNED("w", BPF_S_W),
 	JUMP("jeq", BPF_J_EQ),
 	JUMP("jne", BPF_J_NE),
 	JUMP("jgt", BPF_J_GT),

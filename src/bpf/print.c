@@ -103,10 +103,26 @@ static void operands(
 	}
 }
 
+/* Not malformed: those are printed as the words they are. */
+static int whole(const struct bpf_parts *p, uint32_t pc, const struct bpf_code *c)
+{
+	struct bpf_code second;
+
+	if (bpf_code_flaw(c))
+		return 0;
+	if (c->op != BPF_LDDW)
+		return 1;
+	if (pc + 1 >= p->head.codes)
+		return 0;
+	second = bpf_parts_code(p, pc + 1);
+	return !second.op && !second.regs && !second.off &&
+	       (!BPF_SRC(c) || c->imm == BPF_AREA_RODATA || c->imm == BPF_AREA_SCRATCH);
+}
+
 static void line(const struct bpf_parts *p, uint32_t pc, FILE *out)
 {
 	struct bpf_code c = bpf_parts_code(p, pc);
-	const struct bpf_name *n = find(&c);
+	const struct bpf_name *n = whole(p, pc, &c) ? find(&c) : NULL;
 
 	fprintf(out, "%4" PRIu32 ":\t", pc);
 	if (!n) {
@@ -149,7 +165,8 @@ int bpf_disassemble(const void *blob, size_t bytes, FILE *out)
 	rodata(&p, out);
 	for (uint32_t pc = 0; pc < p.head.codes; pc++) {
 		line(&p, pc, out);
-		pc += bpf_parts_code(&p, pc).op == BPF_LDDW;
+		struct bpf_code c = bpf_parts_code(&p, pc);
+		pc += c.op == BPF_LDDW && whole(&p, pc, &c);
 	}
 	return 0;
 }

@@ -83,7 +83,7 @@ static int clause(struct cg *cg, struct cg_impl *impl, const struct lang_clause 
 	int err;
 
 	to->program = ++cg->programs;
-	to->line = lang_script_line(impl->script.tree, from->at);
+	to->line = from->line;
 	err = descriptions(&g, from, to);
 	if (!err)
 		err = gen_clause(&g, from, to);

@@ -126,13 +126,18 @@ static struct lang_agg *agg_find(struct unit *u, const char *name)
 	return NULL;
 }
 
-static struct lang_agg *agg_new(struct unit *u, const char *name)
+static struct lang_agg *agg_new(struct unit *u, const struct lang_node *n)
 {
-	struct lang_agg *agg = arena_alloc(u->scope->arena, sizeof *agg);
+	struct lang_agg *agg = NULL;
 
+	if (u->scope->aggs.n >= LANG_AGGS_MAX)
+		fail(u, n->at, "D_ID_OFLOW", "", "more than %d aggregations",
+			LANG_AGGS_MAX);
+	else
+		agg = arena_alloc(u->scope->arena, sizeof *agg);
 	if (!agg)
 		return NULL;
-	agg->name = arena_copy(u->scope->arena, name, strlen(name));
+	agg->name = arena_copy(u->scope->arena, n->text, n->len);
 	if (!agg->name || vec_push(&u->scope->aggs, agg))
 		return NULL;
 	agg->id = (uint32_t)u->scope->aggs.n;
@@ -145,7 +150,7 @@ int check_agg(struct unit *u, struct lang_node *n)
 
 	n->type = &lang_type_dyn;
 	n->agg = agg_find(u, n->text);
-	if (!n->agg && !(n->agg = agg_new(u, n->text)))
+	if (!n->agg && !(n->agg = agg_new(u, n)))
 		return DTPROC_ENOMEM;
 	if (n->n_args > LANG_KEYS_MAX)
 		return fail(u, n->at, "D_PROTO_LEN", "", "@%s[ ] has more than %d keys",

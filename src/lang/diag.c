@@ -100,11 +100,6 @@ int lang_script_error(const struct lang_script *script, uint32_t at, const char 
 	return set(script->text, strlen(script->text), at, tag, hint, what);
 }
 
-unsigned lang_script_line(const struct lang_script *script, uint32_t at)
-{
-	return place_of(script->text, strlen(script->text), at).line;
-}
-
 /* ----------------------------------------------------------------------- near names */
 
 /* How many letters must change to make b of a (Levenshtein); above 2 is far. */

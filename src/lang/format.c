@@ -188,7 +188,7 @@ static int check_value(
 	struct lang_node *n = argument(call, c->arg);
 	char what = takes(c->conv);
 
-	if (what == '@')
+	if (what == '@' || c->at)
 		return fail(u, call->at, "D_PRINTF_AGG_CONV", "only printa( ) has it",
 			"%s( ) conversion #%u (%%@) prints an aggregation", call->text,
 			conv);

@@ -22,7 +22,8 @@
 #define LANG_KEYS_MAX 32   /* of a tuple */
 #define LANG_ARGS_MAX 64   /* of a call */
 #define LANG_NAME_MAX 128
-#define LANG_STRSIZE 256 /* bytes of a string value, unless `strsize` says otherwise */
+#define LANG_AGGS_MAX 4096 /* in a scope */
+#define LANG_STRSIZE 256   /* bytes of a string value, unless `strsize` says otherwise */
 
 /* ------------------------------------------------------------------------- types */
 
@@ -235,6 +236,7 @@ struct lang_clause {
 	struct lang_node *predicate; /* NULL: none */
 	struct lang_stmt *stmts;     /* NULL: the default action */
 	uint32_t at;
+	unsigned line; /* from 1 */
 	struct lang_clause *next;
 };
 
@@ -295,8 +297,6 @@ const struct lang_agg *lang_scope_agg(const struct lang_scope *, uint32_t id);
 int lang_compile(struct lang_scope *, const struct lang_source *,
 	struct lang_script **out) __attribute__((warn_unused_result));
 void lang_script_free(struct lang_script *);
-/* Line of an offset in a script's text, from 1. */
-unsigned lang_script_line(const struct lang_script *, uint32_t at);
 /*
  * Sets the diagnostic for a node of a compiled script that cannot be translated;
  * returns DTPROC_ESYNTAX.  `hint` stands behind the caret ("": none).

@@ -59,6 +59,8 @@ struct unit {
 	int failed;         /* the diagnostic is set */
 	uint64_t args_used; /* bits of $1 ... $63 */
 	struct lang_option **last_option;
+	uint32_t counted; /* newlines up to here are in `line` */
+	unsigned line;
 };
 
 /* ------------------------------------------------------------------- diagnostics */

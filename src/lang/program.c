@@ -259,6 +259,14 @@ static int ahead(const struct unit *u, char c)
 	return u->at < u->len && u->text[u->at] == c;
 }
 
+/* The line that the lexer is in; it only moves on. */
+static unsigned line_here(struct unit *u)
+{
+	for (; u->counted < u->at; u->counted++)
+		u->line += u->text[u->counted] == '\n';
+	return u->line + 1;
+}
+
 static struct lang_clause *clause(struct unit *u)
 {
 	struct lang_clause *c = arena_alloc(u->arena, sizeof *c);
@@ -266,6 +274,7 @@ static struct lang_clause *clause(struct unit *u)
 	if (!c)
 		return NULL;
 	c->at = u->at;
+	c->line = line_here(u);
 	if (parse_descs(u, &c->descs))
 		return NULL;
 	if (ahead(u, '/') && predicate(u, c))

@@ -98,10 +98,10 @@ static inline void bench_close(struct dbench *b)
 /* Compiles a text in place of the former one; 0 or the code of the error. */
 static inline int bench_compile(struct dbench *b, const char *text)
 {
-	static char *argv[] = {"test", "12", "word", "-3"};
+	static char *argv[] = {"test", "12", "word", "-3", "99999999999999999999"};
 	struct lang_source source = {.text = text,
 		.target = 4711,
-		.argc = 4,
+		.argc = 5,
 		.argv = argv,
 		.flags = LANG_ARGREF};
 
