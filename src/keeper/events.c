@@ -105,7 +105,7 @@ void events_flush(struct keeper *k)
 	e.seq = ++k->ev.seq;
 	e.state = k->state;
 	e.generation = k->generation;
-	k->ev.outstanding = 1;
+	k->ev.outstanding = (uint8_t)e.kind;
 	log_line("events", 2, "pid %d: %s", k->pid, wire_event_name(e.kind));
 	if (wire_send(WIRE_FD_EVENTS, &e, sizeof e, &fd, fd >= 0, MSG_DONTWAIT))
 		k->client_gone = 1;

@@ -121,7 +121,7 @@ struct keeper {
 
 	/* One event of each of these kinds can wait to be told. */
 	struct {
-		uint8_t outstanding; /* told, not acknowledged */
+		uint8_t outstanding; /* kind of what was told and not acknowledged; 0 */
 		uint8_t want_job;    /* WIRE_EV_STOPPED or CONTINUED is to be told */
 		uint8_t want_exec;
 		uint8_t want_end;

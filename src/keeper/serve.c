@@ -89,7 +89,8 @@ static int op_continue(struct keeper *k, struct call *c)
 {
 	c->rep->value = 1;
 	sites_prepare(k);
-	if (k->hits.n) { /* reached while it was being stopped */
+	/* Hits that are still to be told, or are being reacted to, come first. */
+	if (k->hits.n || k->ev.outstanding == WIRE_EV_BREAKPOINT) {
 		keeper_state(k, WIRE_ST_EVENT);
 		return 0;
 	}

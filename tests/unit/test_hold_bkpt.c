@@ -41,7 +41,7 @@ static void note(struct dtproc_proc *q, struct dtproc_bkpt *b, pid_t tid, void *
 {
 	struct seen *seen = arg;
 
-	seen->tid = tid;
+	__atomic_store_n(&seen->tid, tid, __ATOMIC_SEQ_CST);
 	seen->count = shared->count;
 	__atomic_add_fetch(&seen->calls, 1, __ATOMIC_SEQ_CST);
 }
@@ -84,7 +84,7 @@ static void D2_a_hit_is_told(void **state)
 	assert_ok(dtproc_proc_continue(p));
 	assert_true(UNTIL(calls(&seen) >= 20));
 	assert_ok(dtproc_proc_stop(p));
-	assert_int_equal(seen.tid, pid);
+	assert_int_equal(__atomic_load_n(&seen.tid, __ATOMIC_SEQ_CST), pid);
 	assert_int_equal(dtproc_bkpt_hits(b), calls(&seen));
 	/* No hit is lost: each beat was told before it counted. */
 	assert_true(calls(&seen) - shared->count >= 0 && calls(&seen) - shared->count <= 1);

@@ -249,7 +249,23 @@ static void I2_lock_holds_reactions_back(void **state)
 	dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
 }
 
-/* A stop and a continue while an event waits for its reaction: it is not lost. */
+static int moved;
+
+/* Counts, and looks whether the victim really stands still (rule D2). */
+static void count_still(struct dtproc_proc *p, struct dtproc_bkpt *b, pid_t tid, void *arg)
+{
+	char state = state_of(kids[0]);
+
+	nap_ms(1);
+	if (state != 't' || state_of(kids[0]) != 't')
+		__atomic_store_n(&moved, 1, __ATOMIC_SEQ_CST);
+	count_hit(p, b, tid, arg);
+}
+
+/*
+ * A stop and a continue while an event waits for its reaction: it is not lost, and the
+ * victim does not run before the callback has.
+ */
 static void I2_stop_and_continue_amid_an_event(void **state)
 {
 	struct dtproc_proc *p = grab_control(s, kids[0]);
@@ -257,7 +273,7 @@ static void I2_stop_and_continue_amid_an_event(void **state)
 	long hits = 0;
 
 	assert_ok(dtproc_bkpt_add(
-		p, (dtproc_addr)(uintptr_t)beat, count_hit, &hits, &b));
+		p, (dtproc_addr)(uintptr_t)beat, count_still, &hits, &b));
 	for (int i = 0; i < 10; i++) {
 		assert_ok(dtproc_proc_lock(p));
 		assert_ok(dtproc_proc_continue(p));
@@ -270,6 +286,7 @@ static void I2_stop_and_continue_amid_an_event(void **state)
 		assert_ok(dtproc_proc_stop(p));
 	}
 	assert_ok(dtproc_bkpt_remove(p, b));
+	assert_false(__atomic_load_n(&moved, __ATOMIC_SEQ_CST));
 	dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
 }
 
