@@ -94,7 +94,8 @@ static const char *conversion(
 
 	p = flags(p, c);
 	/* A lone @ is the conversion, not the flag: "%@d" has both. */
-	if (c->at && p[-1] == '@' && !takes(*p) && *p != 'l' && *p != 'h' && *p != '%') {
+	if (c->at && p[-1] == '@' && !takes(*p) &&
+		(!*p || !strchr("lh%.*0123456789", *p))) {
 		c->at = 0;
 		p--;
 	}
