@@ -1,31 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Aggregations: the tables of all lanes and victims merged, sorted, printed.
+ * Aggregations: the tables of all lanes and victims merged.
  *
  * Keys are merged by what they mean: a probe's name in a key is a probe id in the
  * segments, and two victims have different ids for one function.  So a key is brought
  * into a canonical form first: 8 bytes for a number, text and NUL for a string.  One
  * aggregation of the text may have several layouts (a key that is a string here and a
  * name of the probe there); they are one group.
+ *
+ * CLEARING.  The segments belong to their writers.  What clear() and trunc() forget is
+ * kept here as a *base*, which is subtracted from what is read later; that cannot be done
+ * for min() and max().
  */
 #include <string.h>
-#include "own.h"
-
-struct row {
-	const struct cg_agg *agg;
-	unsigned char *key; /* canonical */
-	size_t key_len;
-	uint64_t *words;
-	struct row *same_hash;
-};
-
-struct table {
-	struct dtproc *session;
-	const struct lang_agg *only; /* NULL: all aggregations */
-	struct hash by_key;
-	VEC(struct row *) rows;
-	int err;
-};
+#include "aggregate.h"
 
 /* Appends to `buf`, which has room for `size`; what does not fit is cut. */
 struct buffer {
@@ -72,17 +60,17 @@ static void canonical(struct dtproc *d, const struct cg_agg *agg,
 	}
 }
 
-static void free_row(struct row *r)
+static void free_row(struct trace_row *r)
 {
 	free(r->key);
 	free(r->words);
 	free(r);
 }
 
-static struct row *make_row(
+static struct trace_row *make_row(
 	const struct cg_agg *agg, const struct buffer *key, const uint64_t *words)
 {
-	struct row *r = calloc(1, sizeof *r);
+	struct trace_row *r = calloc(1, sizeof *r);
 
 	if (!r)
 		return NULL;
@@ -99,34 +87,66 @@ static struct row *make_row(
 	return r;
 }
 
-static int add_row(struct table *t, const struct cg_agg *agg, const struct buffer *key,
-	const uint64_t *words)
+static uint64_t hash_of(uint32_t group, const unsigned char *key, size_t key_len)
 {
-	uint64_t h = hash_mix(hash_bytes(key->at, key->n) + agg->group);
-	struct row *first = hash_get(&t->by_key, h), *r = first;
+	return hash_mix(hash_bytes(key, key_len) + group);
+}
 
-	while (r && (r->agg->group != agg->group || r->key_len != key->n ||
-			    memcmp(r->key, key->at, key->n)))
+struct trace_row *trace_table_find(const struct trace_table *t, uint32_t group,
+	const unsigned char *key, size_t key_len)
+{
+	struct trace_row *r = hash_get(&t->by_key, hash_of(group, key, key_len));
+
+	while (r && (r->agg->group != group || r->key_len != key_len ||
+			    memcmp(r->key, key, key_len)))
 		r = r->same_hash;
-	if (r) {
-		rt_agg_merge(agg->func, agg->words, r->words, words);
-		return 0;
-	}
-	r = make_row(agg, key, words);
+	return r;
+}
+
+static int link_row(struct trace_table *t, struct trace_row *r)
+{
+	uint64_t h = hash_of(r->agg->group, r->key, r->key_len);
+
+	r->same_hash = hash_get(&t->by_key, h);
+	return hash_put(&t->by_key, h, r) ? err_nomem("aggregations") : 0;
+}
+
+static int add_row(struct trace_table *t, const struct cg_agg *agg,
+	const struct buffer *key, const uint64_t *words)
+{
+	struct trace_row *r = make_row(agg, key, words);
+	int err;
+
 	if (!r)
 		return err_nomem("an aggregation");
 	if (vec_push(&t->rows, r)) {
 		free_row(r);
 		return err_nomem("aggregations");
 	}
-	r->same_hash = first;
-	return hash_put(&t->by_key, h, r) ? err_nomem("aggregations") : 0;
+	err = link_row(t, r);
+	if (err) {
+		t->rows.n--;
+		free_row(r);
+	}
+	return err;
+}
+
+static int merge_row(struct trace_table *t, const struct cg_agg *agg,
+	const struct buffer *key, const uint64_t *words)
+{
+	struct trace_row *r = trace_table_find(t, agg->group, key->at, key->n);
+
+	if (!r)
+		return add_row(t, agg, key, words);
+	if (r->agg->func == agg->func && r->agg->words == agg->words)
+		rt_agg_merge(agg->func, agg->words, r->words, words);
+	return 0;
 }
 
 /* One entry of one lane; the table it comes from may be hostile. */
 static int take_entry(const struct rt_agg_entry *e, void *arg)
 {
-	struct table *t = arg;
+	struct trace_table *t = arg;
 	const struct cg_agg *agg = cg_agg_by_id(t->session->cg, e->id);
 	unsigned char full[RT_KEY_MAX], canon[2 * RT_KEY_MAX];
 	struct buffer key = {canon, 0, sizeof canon};
@@ -136,20 +156,83 @@ static int take_entry(const struct rt_agg_entry *e, void *arg)
 		return 0;
 	pad_key(e, agg, full);
 	canonical(t->session, agg, full, &key);
-	t->err = add_row(t, agg, &key, e->words);
+	t->err = merge_row(t, agg, &key, e->words);
 	return t->err;
 }
 
-static int collect(struct table *t)
+static void subtract(struct trace_row *r, const struct trace_row *base)
 {
-	struct engine_set *s = t->session->engines;
+	unsigned __int128 now, then;
 
-	for (size_t i = 0; i < engine_units(s) && !t->err; i++)
-		rt_agg_each(engine_client(s, i), 0, take_entry, t);
-	return t->err;
+	if (r->agg->func != RT_AGG_STDDEV) {
+		for (uint32_t i = 0; i < r->agg->words; i++)
+			r->words[i] -= base->words[i];
+		return;
+	}
+	now = (unsigned __int128)r->words[3] << 64 | r->words[2];
+	then = (unsigned __int128)base->words[3] << 64 | base->words[2];
+	now -= then;
+	r->words[0] -= base->words[0];
+	r->words[1] -= base->words[1];
+	r->words[2] = (uint64_t)now;
+	r->words[3] = (uint64_t)(now >> 64);
 }
 
-static void free_table(struct table *t)
+static int is_zero(const struct trace_row *r)
+{
+	for (uint32_t i = 0; i < r->agg->words; i++)
+		if (r->words[i])
+			return 0;
+	return 1;
+}
+
+/* Takes the bases off; rows that were truncated and did not count since are dropped. */
+static int subtract_bases(struct trace_table *t)
+{
+	size_t kept = 0;
+	int err = 0;
+
+	for (size_t i = 0; i < t->rows.n; i++) {
+		struct trace_row *r = t->rows.at[i];
+		struct trace_row *base = trace_table_find(
+			t->session->bases, r->agg->group, r->key, r->key_len);
+
+		if (base && base->agg->words == r->agg->words)
+			subtract(r, base);
+		if (base && base->state == TRACE_ROW_TRUNCATED && is_zero(r))
+			free_row(r);
+		else
+			t->rows.at[kept++] = r;
+	}
+	t->rows.n = kept;
+	hash_free(&t->by_key); /* its chains held the dropped ones */
+	for (size_t i = 0; i < kept && !err; i++)
+		err = link_row(t, t->rows.at[i]);
+	return err;
+}
+
+int trace_table_collect(
+	struct dtproc *d, const struct lang_agg *only, struct trace_table *out)
+{
+	struct trace_table t = {.session = d, .only = only};
+
+	for (size_t i = 0; i < engine_units(d->engines) && !t.err; i++)
+		rt_agg_each(engine_client(d->engines, i), 0, take_entry, &t);
+	if (t.err) {
+		trace_table_free(&t);
+		return t.err;
+	}
+	if (d->bases)
+		t.err = subtract_bases(&t);
+	if (t.err) {
+		trace_table_free(&t);
+		return t.err;
+	}
+	*out = t;
+	return 0;
+}
+
+void trace_table_free(struct trace_table *t)
 {
 	for (size_t i = 0; i < t->rows.n; i++)
 		free_row(t->rows.at[i]);
@@ -157,227 +240,35 @@ static void free_table(struct table *t)
 	hash_free(&t->by_key);
 }
 
-/* ------------------------------------------------------------------- sorting */
-
-#define COMPARE(a, b) (((a) > (b)) - ((a) < (b)))
-
-static int64_t average(const uint64_t *w)
+int trace_row_forget(struct dtproc *d, const struct trace_row *r, unsigned state)
 {
-	return w[0] ? (int64_t)w[1] / (int64_t)w[0] : 0;
-}
+	const struct buffer key = {r->key, r->key_len, r->key_len};
+	struct trace_row *base;
+	int err = 0;
 
-static uint64_t square_root(unsigned __int128 n)
-{
-	unsigned __int128 low = 0, high = (unsigned __int128)1 << 64;
-
-	while (high - low > 1) {
-		unsigned __int128 mid = low + (high - low) / 2;
-
-		if (mid * mid <= n)
-			low = mid;
-		else
-			high = mid;
-	}
-	return (uint64_t)low;
-}
-
-static int64_t deviation(const uint64_t *w)
-{
-	unsigned __int128 squares = (unsigned __int128)w[3] << 64 | w[2];
-	__int128 mean = average(w), spread;
-
-	if (!w[0])
-		return 0;
-	spread = (__int128)(squares / w[0]) - mean * mean;
-	return spread > 0 ? (int64_t)square_root((unsigned __int128)spread) : 0;
-}
-
-/* What a histogram weighs: the sum of bucket times count. */
-static long double weight(const struct row *r)
-{
-	int64_t base = (int32_t)r->agg->param;
-	unsigned step = (unsigned)(r->agg->param >> 48);
-	long double sum = 0;
-
-	for (uint32_t i = 0; i < r->agg->words; i++) {
-		long double at =
-			r->agg->func == RT_AGG_QUANTIZE
-				? (long double)rt_quantize_bound(i)
-				: (long double)base + ((long double)i - 1) * step;
-
-		sum += at * (long double)(int64_t)r->words[i];
-	}
-	return sum;
-}
-
-static int64_t number_of(const struct row *r)
-{
-	switch (r->agg->func) {
-	case RT_AGG_AVG:
-		return average(r->words);
-	case RT_AGG_STDDEV:
-		return deviation(r->words);
-	default:
-		return (int64_t)r->words[0];
-	}
-}
-
-static int by_value(const struct row *a, const struct row *b)
-{
-	if (a->agg->func == RT_AGG_QUANTIZE || a->agg->func == RT_AGG_LQUANTIZE) {
-		long double wa = weight(a), wb = weight(b);
-
-		return COMPARE(wa, wb);
-	}
-	return COMPARE(number_of(a), number_of(b));
-}
-
-static int by_key(const struct row *a, const struct row *b)
-{
-	const unsigned char *ka = a->key, *kb = b->key;
-	int c = 0;
-
-	for (unsigned i = 0; i < a->agg->n_keys && !c; i++) {
-		if (a->agg->keys[i].kind == CG_INT) {
-			int64_t na, nb;
-
-			memcpy(&na, ka, sizeof na);
-			memcpy(&nb, kb, sizeof nb);
-			c = a->agg->keys[i].is_signed
-				    ? COMPARE(na, nb)
-				    : COMPARE((uint64_t)na, (uint64_t)nb);
-			ka += sizeof na;
-			kb += sizeof nb;
-		} else {
-			c = strcmp((const char *)ka, (const char *)kb);
-			ka += strlen((const char *)ka) + 1;
-			kb += strlen((const char *)kb) + 1;
-		}
-	}
-	return c;
-}
-
-static int compare(const void *pa, const void *pb, void *arg)
-{
-	const struct row *a = *(struct row *const *)pa, *b = *(struct row *const *)pb;
-	const struct trace_options *o = arg;
-	int c;
-
-	if (a->agg->group != b->agg->group)
-		return COMPARE(a->agg->group, b->agg->group);
-	if (trace_option_on(o, TRACE_AGGSORTKEY))
-		c = by_key(a, b) ?: by_value(a, b);
+	if (r->agg->func == RT_AGG_MIN || r->agg->func == RT_AGG_MAX)
+		return err_set(DTPROC_EINVAL, "min() and max() cannot be cleared yet");
+	if (!d->bases)
+		d->bases = calloc(1, sizeof *d->bases);
+	if (!d->bases)
+		return err_nomem("what was cleared");
+	base = trace_table_find(d->bases, r->agg->group, r->key, r->key_len);
+	/* A row read later has this base off already: bases add up. */
+	if (base)
+		rt_agg_merge(r->agg->func, r->agg->words, base->words, r->words);
 	else
-		c = by_value(a, b) ?: by_key(a, b);
-	return trace_option_on(o, TRACE_AGGSORTREV) ? -c : c;
+		err = add_row(d->bases, r->agg, &key, r->words);
+	if (err)
+		return err;
+	base = trace_table_find(d->bases, r->agg->group, r->key, r->key_len);
+	base->state = state;
+	return 0;
 }
 
-/* ------------------------------------------------------------------ printing */
-
-/* The key's fields as values; text points into the row. */
-static void values_of(const struct row *r, struct trace_value values[LANG_KEYS_MAX])
+void trace_forget_bases(struct dtproc *d)
 {
-	const unsigned char *k = r->key;
-
-	for (unsigned i = 0; i < r->agg->n_keys; i++) {
-		const struct cg_field *f = &r->agg->keys[i];
-
-		values[i] = (struct trace_value){
-			.size = f->type_size, .is_signed = f->is_signed};
-		if (f->kind == CG_INT) {
-			memcpy(&values[i].number, k, 8);
-			k += 8;
-		} else {
-			values[i].text = (const char *)k;
-			k += strlen(values[i].text) + 1;
-		}
-	}
-}
-
-static void print_result(const struct row *r, FILE *out)
-{
-	switch (r->agg->func) {
-	case RT_AGG_QUANTIZE:
-		trace_print_quantize(r->words, r->agg->words, out);
-		break;
-	case RT_AGG_LQUANTIZE:
-		trace_print_lquantize(r->words, r->agg->words, r->agg->param, out);
-		break;
-	default:
-		fprintf(out, " %16lld", (long long)number_of(r));
-	}
-}
-
-static void print_row(const struct row *r, FILE *out)
-{
-	struct trace_value values[LANG_KEYS_MAX];
-
-	values_of(r, values);
-	for (unsigned i = 0; i < r->agg->n_keys; i++) {
-		if (values[i].text)
-			fprintf(out, "  %-50s", values[i].text);
-		else
-			trace_print_number(&values[i], out);
-	}
-	print_result(r, out);
-	fputc('\n', out);
-}
-
-/* printa() with a format: conversions take the keys in order, %@ the result. */
-static void print_formatted(
-	const struct row *r, const struct lang_format *format, FILE *out)
-{
-	struct trace_value values[LANG_KEYS_MAX + 1];
-	unsigned n = r->agg->n_keys;
-
-	values_of(r, values);
-	values[n] = (struct trace_value){
-		.number = (uint64_t)number_of(r), .size = 8, .is_signed = 1};
-	trace_format(format, values, n + 1, out);
-}
-
-static int sorted_rows(struct table *t)
-{
-	int err = collect(t);
-
-	if (!err && t->rows.n)
-		qsort_r(t->rows.at, t->rows.n, sizeof *t->rows.at, compare,
-			&t->session->options);
-	return err;
-}
-
-int trace_print_aggregations(struct dtproc *d, FILE *out)
-{
-	struct table t = {.session = d};
-	int err = sorted_rows(&t);
-
-	for (size_t i = 0; i < t.rows.n && !err; i++)
-		print_row(t.rows.at[i], out);
-	free_table(&t);
-	return err;
-}
-
-static void print_now(struct dtproc *d, const struct lang_agg *agg,
-	const struct lang_format *format, FILE *out)
-{
-	struct table t = {.session = d, .only = agg};
-
-	if (sorted_rows(&t))
-		trace_warn(d, "printa: %s", err_text());
-	if (!format)
-		fputc('\n', out);
-	for (size_t i = 0; i < t.rows.n && !t.err; i++) {
-		if (format)
-			print_formatted(t.rows.at[i], format, out);
-		else
-			print_row(t.rows.at[i], out);
-	}
-	free_table(&t);
-}
-
-void trace_aggregation_action(struct dtproc *d, const struct cg_action *a,
-	const void *payload, size_t len, FILE *out)
-{
-	for (unsigned i = 0; a->kind == CG_PRINTA && i < a->n_aggs; i++)
-		print_now(d, a->aggs[i], a->format, out);
+	if (d->bases)
+		trace_table_free(d->bases);
+	free(d->bases);
+	d->bases = NULL;
 }

@@ -120,6 +120,8 @@ void dtproc_close(struct dtproc *d)
 	trace_scripts_free(d);
 	if (d->cg)
 		cg_close(d->cg);
+	trace_forget_bases(d);
+	vec_free(&d->printed);
 	vec_free(&d->pairs);
 	vec_free(&d->timers);
 	vec_free(&d->targets);

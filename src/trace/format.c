@@ -149,6 +149,10 @@ static void print_value(const struct spec *s, char conv, const struct trace_valu
 {
 	char one[2] = {(char)v->number, 0};
 
+	if (v->print) {
+		v->print(v->arg, s->out);
+		return;
+	}
 	if (v->text) {
 		print_text(s, conv, v->text);
 		return;

@@ -71,6 +71,7 @@ struct trace_timer {
 
 enum trace_phase { TRACE_COMPILING, TRACE_MATCHED, TRACE_GOING, TRACE_STOPPED };
 
+struct trace_table; /* aggregate.h */
 struct trace_drain; /* drain.c: what was taken from the rings and not printed yet */
 
 struct dtproc {
@@ -88,6 +89,8 @@ struct dtproc {
 	VEC(struct trace_timer) timers;
 	VEC(pid_t) targets; /* whose end ends tracing: what the client holds */
 	struct trace_drain *drain;
+	struct trace_table *bases; /* what clear() and trunc() forgot; NULL: nothing */
+	VEC(uint32_t) printed;     /* groups of aggregations that printa() has shown */
 	int heading_due;
 	int exit_called, exit_status;
 	uint64_t drained_ns; /* when rings were drained last */
@@ -135,13 +138,17 @@ struct trace_value {
 	uint64_t number;
 	const char *text; /* NULL: a number */
 	uint8_t size, is_signed;
+	/* For %@ of what is no number: prints it; NULL: a number. */
+	void (*print)(const void *arg, FILE *out);
+	const void *arg;
 };
 void trace_format(const struct lang_format *, const struct trace_value *values,
 	unsigned n, FILE *out);
 /* A number as trace() and keys show it: in a column for its type. */
 void trace_print_number(const struct trace_value *, FILE *out);
 
-/* aggregate.c, histogram.c */
+/* aggregate.c, aggprint.c, histogram.c */
+void trace_forget_bases(struct dtproc *);
 /* printa(), clear(), trunc() */
 void trace_aggregation_action(struct dtproc *, const struct cg_action *,
 	const void *payload, size_t len, FILE *out);
