@@ -75,6 +75,23 @@ void dtproc_on_notice(struct dtproc *d, dtproc_notice_fn *fn, void *arg)
 	d->notice_arg = arg;
 }
 
+/*
+ * In a control thread: the victim executed another program.  Nothing follows it there
+ * yet, which must not pass in silence.
+ */
+static void on_exec(struct dtproc_proc *p, void *arg)
+{
+	struct dtproc *d = arg;
+	char text[100];
+
+	if (__atomic_load_n(&d->phase, __ATOMIC_RELAXED) != TRACE_GOING)
+		return;
+	snprintf(text, sizeof text,
+		"pid %d executed another program: it has no probes any more",
+		(int)dtproc_proc_pid(p));
+	hold_notice_error(p, text);
+}
+
 int dtproc_open(const struct dtproc_options *options, struct dtproc **out)
 {
 	struct dtproc *d = calloc(1, sizeof *d);
@@ -88,6 +105,7 @@ int dtproc_open(const struct dtproc_options *options, struct dtproc **out)
 	err = hold_open(options, &d->hold);
 	if (!err) {
 		hold_on_notice(d->hold, pass_on, d);
+		hold_set_hooks(d->hold, &(struct hold_hooks){.arg = d, .exec = on_exec});
 		err = cg_open(&d->cg);
 	}
 	if (!err)

@@ -152,7 +152,7 @@ int trace_go(struct dtproc *d)
 		err = start_timers(d);
 	if (err)
 		return err;
-	d->phase = TRACE_GOING;
+	__atomic_store_n(&d->phase, TRACE_GOING, __ATOMIC_RELAXED);
 	d->drained_ns = trace_now();
 	trace_fire_kind(d, PROBE_BEGIN, ENGINE_WHILE_TRACING);
 	/* After an exit() in BEGIN a created victim never runs. */

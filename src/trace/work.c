@@ -157,7 +157,7 @@ int dtproc_stop(struct dtproc *d, FILE *out)
 {
 	if (d->phase != TRACE_GOING)
 		return 0;
-	d->phase = TRACE_STOPPED;
+	__atomic_store_n(&d->phase, TRACE_STOPPED, __ATOMIC_RELAXED);
 	for (size_t i = 0; i < engine_units(d->engines); i++)
 		rt_client_stop(engine_client(d->engines, i));
 	engine_disarm(d->engines);
