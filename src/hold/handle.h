@@ -148,6 +148,12 @@ void table_fini(struct hold_session *);
  */
 struct dtproc_proc *table_find(struct hold_session *, pid_t pid, enum hold_kind);
 
+/*
+ * For a read-only handle: the one that controls the same process now, with one more
+ * reference; NULL.  Does not wait.
+ */
+struct dtproc_proc *table_peer(struct dtproc_proc *);
+
 enum table_found {
 	TABLE_HELD = 1,	   /* *out is READY and has one more reference */
 	TABLE_CLAIMED = 2, /* *out is `fresh`, OPENING, with one reference */

@@ -2,6 +2,7 @@
 /* What is done with the victim behind a handle: memory, running, sites. */
 #include "handle.h"
 
+#include <arch/arch.h>
 #include <base/clean.h>
 #include <base/log.h>
 
@@ -39,6 +40,27 @@ static int can_access(struct dtproc_proc *p)
 	return 0;
 }
 
+/*
+ * Shows the program's own text.  A read-only handle that is stale has no ledger, but
+ * the one that took its place has; that is mapped as long as we have a reference.
+ */
+static void overlay(struct dtproc_proc *p, dtproc_addr addr, void *buf, size_t len)
+{
+	struct dtproc_proc *peer;
+
+	if (p->kind == HOLD_CONTROL) {
+		victim_ctl_overlay(&p->ctl, addr, buf, len);
+		return;
+	}
+	if (!memchr(buf, ARCH_TRAP, len))
+		return;
+	peer = table_peer(p);
+	if (!peer)
+		return;
+	victim_ctl_overlay(&peer->ctl, addr, buf, len);
+	handle_unref(peer);
+}
+
 ssize_t dtproc_proc_read(struct dtproc_proc *p, dtproc_addr addr, void *buf, size_t len)
 {
 	CLEAN(hold_leave) struct hold_guard g = hold_enter(p);
@@ -50,8 +72,8 @@ ssize_t dtproc_proc_read(struct dtproc_proc *p, dtproc_addr addr, void *buf, siz
 	n = victim_mem_read(p->image.mem, addr, buf, len);
 	if (n == DTPROC_EIMAGE)
 		return image_gone(p);
-	if (n > 0 && p->kind == HOLD_CONTROL && !p->hung_up)
-		victim_ctl_overlay(&p->ctl, addr, buf, (size_t)n);
+	if (n > 0)
+		overlay(p, addr, buf, (size_t)n);
 	return n;
 }
 

@@ -129,6 +129,25 @@ struct dtproc_proc *table_find(struct hold_session *s, pid_t pid, enum hold_kind
 	return p;
 }
 
+static int controls(const struct dtproc_proc *c, const struct dtproc_proc *p)
+{
+	return c && c->kind == HOLD_CONTROL && c->phase == HOLD_READY && c != p;
+}
+
+struct dtproc_proc *table_peer(struct dtproc_proc *p)
+{
+	struct hold_session *s = p->session;
+
+	pthread_mutex_lock(&s->table_lock);
+	struct dtproc_proc *c = find(s, p->pid);
+	if (controls(c, p))
+		c->refs++;
+	else
+		c = NULL;
+	pthread_mutex_unlock(&s->table_lock);
+	return c;
+}
+
 static enum table_found claim(struct hold_session *s, struct dtproc_proc *fresh,
 	struct list *doomed, struct dtproc_proc **out)
 {

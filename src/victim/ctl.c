@@ -409,7 +409,7 @@ void victim_ctl_overlay(
 	const struct victim_ctl *c, dtproc_addr addr, void *bytes, size_t len)
 {
 	const struct wire_ledger *l = c->map;
-	uint32_t n = __atomic_load_n(&l->traps, __ATOMIC_ACQUIRE);
+	uint32_t n = l ? __atomic_load_n(&l->traps, __ATOMIC_ACQUIRE) : 0;
 
 	if (n == 0 || !memchr(bytes, ARCH_TRAP, len))
 		return;

@@ -146,6 +146,30 @@ static void C5_no_trap_in_an_idle_victim(void **state)
 	assert_true(UNTIL(raw_byte(BEAT) == ARCH_TRAP));
 }
 
+/* A6, D6: nor does who goes on with a stale read-only handle see them. */
+static void A6_a_stale_handle_shows_no_trap(void **state)
+{
+	static struct seen seen;
+	struct hold_session *s2 = session();
+	pid_t kid = child_run(body_beat);
+	struct dtproc_proc *ro = grab_rdonly(s2, kid), *rw = grab_control(s2, kid);
+	struct dtproc_bkpt *b = NULL;
+	unsigned char byte = 0;
+
+	assert_ok(dtproc_bkpt_add(rw, BEAT, note, &seen, &b));
+	assert_ok(dtproc_proc_continue(rw));
+	assert_true(UNTIL(calls(&seen) >= 2));
+	for (int i = 0; i < 50; i++) {
+		assert_int_equal(dtproc_proc_read(ro, BEAT, &byte, 1), 1);
+		assert_int_equal(byte, *(unsigned char *)BEAT);
+	}
+	assert_int_equal(rw->refs, 1);
+	dtproc_proc_release(rw, DTPROC_RELEASE_DEFAULT);
+	dtproc_proc_release(ro, DTPROC_RELEASE_DEFAULT);
+	child_end(kid);
+	hold_close(s2);
+}
+
 static void remove_self(struct dtproc_proc *q, struct dtproc_bkpt *b, pid_t tid, void *arg)
 {
 	struct seen *seen = arg;
@@ -388,6 +412,7 @@ int main(void)
 		WITH(D1_several_users_of_one_address),
 		WITH(D1_unmapped_and_refused),
 		WITH(C5_no_trap_in_an_idle_victim),
+		WITH(A6_a_stale_handle_shows_no_trap),
 		WITH(D2_a_callback_removes_itself),
 		WITH(D2_a_callback_changes_others),
 		WITH(I2_calls_in_a_callback),
