@@ -63,7 +63,7 @@ char *arena_copy(struct lang_arena *a, const char *text, size_t len)
 {
 	char *copy = arena_alloc(a, len + 1);
 
-	if (copy)
+	if (copy && len)
 		memcpy(copy, text, len);
 	return copy;
 }
