@@ -78,7 +78,7 @@ static void client_ends(void)
 
 	vic_start(&v, "forks 4 100000");
 	vic_go(&v);
-	for (int i = 0; i < t_times(10, 200) && !v.page->bad; i++) {
+	for (int i = 0; i < t_times(10, 200) && !v.page->bad && !t_failures(); i++) {
 		struct cmd c;
 		char number[16];
 		const char *argv[] = {"-q", "-p", number, "-n", ONE, NULL};

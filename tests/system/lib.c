@@ -23,6 +23,8 @@ void t_fail(const char *file, int line, const char *what, const char *fmt, ...)
 	va_end(ap);
 	printf("\n");
 	fflush(stdout);
+	if (failures > 12) /* the rest would say the same */
+		_exit(1);
 }
 
 void t_note(const char *fmt, ...)

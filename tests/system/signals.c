@@ -92,6 +92,7 @@ static void values_cycles(void)
 		t_pause(30000);
 		kill(c.pid, i % 2 ? SIGKILL : SIGINT);
 		CHECK(cmd_wait(&c, 5000) != -1, "dtproc stays");
+		CHECK(WITHIN(1000, proc_status(v.pid, "TracerPid") == 0), "traced still");
 		cmd_forget(&c);
 	}
 	v.page->poke = 1;
