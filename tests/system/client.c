@@ -91,7 +91,7 @@ bool cmd_wait_text(struct cmd *c, const char *text, int timeout_ms)
 bool cmd_trace(struct cmd *c, pid_t pid, const char *clause)
 {
 	char number[16];
-	const char *argv[] = {"-q", "-p", number, "-n", "BEGIN { printf(\"armed\\n\"); }",
+	const char *argv[] = {"-q", "-x", "switchrate=100hz", "-p", number, "-n", "BEGIN { printf(\"armed\\n\"); }",
 		"-n", clause, NULL};
 
 	snprintf(number, sizeof number, "%d", pid);

@@ -156,11 +156,8 @@ static void traced(const char *tool, const char *const argv[], struct vic *v)
 	refused(v->pid, 0, DTPROC_ETRACED, reason);
 	refused(v->pid, 0, DTPROC_ETRACED, tool);
 	check_no_keeper("refused");
-	kill(pid, SIGTERM);
-	if (wait_status(pid, 3000) == -1) {
-		kill(pid, SIGKILL);
-		wait_status(pid, 1000);
-	}
+	kill(pid, SIGKILL); /* gdb lets its victims die of SIGTERM at times */
+	wait_status(pid, 1000);
 }
 
 static void by_others(void)
