@@ -65,7 +65,7 @@ void end_let_go(struct keeper *k, enum wire_end mode)
 	if (mode == WIRE_END_KILL && k->state != WIRE_ST_GONE)
 		kill_victim(k);
 	/* Processes that share its memory may live on. */
-	if (k->tasks.n)
+	if (k->tasks.n || k->unborn)
 		let_run(k, mode);
 	keeper_state(k, WIRE_ST_GONE);
 }

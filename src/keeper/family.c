@@ -128,6 +128,28 @@ static void let_child_go(struct keeper *k, struct task *t)
 	pt_detach(tid, 0);
 }
 
+void family_birth(struct keeper *k, pid_t tid, enum family_side side)
+{
+	enum family_side other = (enum family_side)(uintptr_t)hash_take(&k->births, (uint64_t)tid);
+
+	if (other == FAMILY_TOLD)
+		k->unborn--;
+	if (other && other != side)
+		return;
+	if (hash_put(&k->births, (uint64_t)tid, (void *)(uintptr_t)side))
+		log_line("family", 1, "birth of %d: out of memory", tid);
+	else if (side == FAMILY_TOLD)
+		k->unborn++;
+}
+
+static void told_birth(struct keeper *k, struct task *t)
+{
+	unsigned long child = 0;
+
+	if (!pt_event_message(t->tid, &child) && child)
+		family_birth(k, (pid_t)child, FAMILY_TOLD);
+}
+
 void family_newborn(struct keeper *k, pid_t tid, int status)
 {
 	pid_t tgid = tgid_of(tid);
@@ -135,6 +157,7 @@ void family_newborn(struct keeper *k, pid_t tid, int status)
 
 	if (!WIFSTOPPED(status))
 		return;
+	family_birth(k, tid, FAMILY_SEEN);
 	if (tgid < 0)
 		tgid = tid;
 	t = task_add(k, tid, tgid);
@@ -249,11 +272,16 @@ void family_dispatch(struct keeper *k, struct task *t, int event)
 	switch (event) {
 	case PTRACE_EVENT_VFORK:
 		t->vforking = 1;
+		told_birth(k, t);
+		break;
+	case PTRACE_EVENT_FORK:
+	case PTRACE_EVENT_CLONE:
+		told_birth(k, t);
 		break;
 	case PTRACE_EVENT_EXEC:
 		on_exec(k, t);
 		break;
-	default: /* FORK, CLONE: the child tells itself; VFORK_DONE */
+	default: /* VFORK_DONE */
 		break;
 	}
 }

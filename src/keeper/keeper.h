@@ -109,6 +109,8 @@ struct keeper {
 	struct hash tasks; /* by tid: struct task */
 	struct hash sites; /* by address: struct site */
 	struct hash slots; /* by slot address: struct site */
+	struct hash births; /* by tid: told by the parent or seen, not both yet */
+	unsigned unborn;    /* told, not seen: their memory has our traps still */
 	struct hash former; /* by address: the byte under a trap, once set */
 	VEC(struct slot_area) areas;
 	VEC(struct slot_code) staged; /* slots filled, not written to the victim yet */
@@ -281,6 +283,13 @@ void signal_learn_trap(struct keeper *);
 /* family.c: fork, vfork, clone, exec. */
 void family_dispatch(struct keeper *, struct task *, int event);
 void family_newborn(struct keeper *, pid_t tid, int status);
+/*
+ * A child's birth shows twice, in its parent's event and in its own first stop (or end),
+ * in either order.  Until both have, a stop of all is not complete: it is traced, and its
+ * copy of the text is not cleaned.
+ */
+enum family_side { FAMILY_TOLD = 1, FAMILY_SEEN };
+void family_birth(struct keeper *, pid_t tid, enum family_side);
 /* setid.c: 1 when the task was let go to execute its set-id file anew. */
 int setid_reexec(struct keeper *, struct task *);
 

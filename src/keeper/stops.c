@@ -169,6 +169,8 @@ static void on_end(struct keeper *k, pid_t tid, int status)
 	struct task *t = task_get(k, tid);
 	char text[WIRE_TEXT_MAX];
 
+	if (!t) /* killed before its first stop */
+		family_birth(k, tid, FAMILY_SEEN);
 	task_drop(k, tid);
 	if (tid != k->pid || !t)
 		return;
@@ -275,7 +277,7 @@ static int is_quiet(struct keeper *k, pid_t tid)
 
 static unsigned count_running(struct keeper *k)
 {
-	unsigned n = 0;
+	unsigned n = k->unborn;
 
 	hash_each(&k->tasks, i)
 	{
