@@ -35,20 +35,21 @@ static int shares_memory(pid_t pid, pid_t parent)
 	return parent > 0 && syscall(SYS_kcmp, pid, parent, KCMP_VM, 0, 0) == 0;
 }
 
-static int open_proc(pid_t pid, const char *name)
+static int open_proc(pid_t tid, const char *name)
 {
 	char path[48];
 
-	snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+	snprintf(path, sizeof path, "/proc/%d/%s", (int)tid, name);
 	return victim_lift(open(path, O_RDONLY | O_CLOEXEC));
 }
 
 static int open_live(pid_t pid, int *out)
 {
-	int fd = open_proc(pid, "pagemap");
+	pid_t tid = victim_live_tid(pid);
+	int fd = open_proc(tid, "pagemap");
 
 	if (fd < 0)
-		fd = open_proc(pid, "maps");
+		fd = open_proc(tid, "maps");
 	if (fd < 0)
 		return victim_check_refusal(pid, VICTIM_READ);
 	*out = fd;

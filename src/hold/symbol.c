@@ -10,7 +10,7 @@
 
 /* One executable mapping of a file that is asked for the name. */
 struct query {
-	pid_t pid;
+	pid_t pid, tid; /* tid: victim_live_tid() */
 	const char *object, *name;
 	uint64_t program_dev, program_ino; /* the program itself, for "a.out" */
 };
@@ -39,7 +39,7 @@ static int look(const struct query *q, const struct victim_map *m, dtproc_addr *
 	uint64_t bias;
 	size_t n;
 
-	if (object_open_mapped(q->pid, m->start, m->end, m->path, &id, &o))
+	if (object_open_mapped(q->tid, m->start, m->end, m->path, &id, &o))
 		return -1;
 	if (!is_wanted(q, o, m) || object_symbols(o, &list, &n))
 		return -1;
@@ -71,7 +71,7 @@ static void find_program(struct query *q, const struct victim_maps *maps)
 	struct victim_stat st;
 	const struct victim_map *m;
 
-	if (victim_stat_read(q->pid, &st))
+	if (victim_stat_read(q->tid, &st))
 		return;
 	m = victim_maps_find(maps, st.start_code);
 	if (!m)
@@ -105,7 +105,8 @@ int dtproc_proc_symbol(struct dtproc_proc *p, const char *object, const char *na
 	dtproc_addr *addr, size_t *size)
 {
 	CLEAN(hold_leave) struct hold_guard g = hold_enter(p);
-	struct query q = {.pid = p->pid, .object = object, .name = name};
+	struct query q = {.pid = p->pid, .tid = victim_live_tid(p->pid),
+		.object = object, .name = name};
 	struct victim_maps *maps = &p->image.maps, fresh;
 	int rc;
 

@@ -56,7 +56,7 @@ int victim_check(pid_t pid, enum victim_purpose purpose)
 	rc = own_thread(pid, &status);
 	if (rc)
 		return rc;
-	if (stat.state == 'Z' || stat.state == 'X')
+	if ((stat.state == 'Z' || stat.state == 'X') && victim_live_tid(pid) == pid)
 		return err_set(DTPROC_EZOMBIE,
 			"it is a zombie: it has ended, and pid %d has not collected it",
 			(int)stat.ppid);

@@ -4,6 +4,7 @@
  * hold anything but a newline.  Lines that are not of the kernel's form are an error.
  */
 #include "maps.h"
+#include "victim.h"
 
 #include <base/clean.h>
 #include <base/vec.h>
@@ -170,7 +171,7 @@ static int slurp(int fd, char **text, size_t *len)
 	return 0;
 }
 
-int victim_maps_read(pid_t pid, struct victim_maps *out)
+static int read_of(pid_t pid, struct victim_maps *out)
 {
 	char path[40];
 	CLEAN_FREE char *text = NULL;
@@ -193,12 +194,30 @@ int victim_maps_read(pid_t pid, struct victim_maps *out)
 	return rc;
 }
 
+int victim_maps_read(pid_t pid, struct victim_maps *out)
+{
+	struct victim_maps maps = {0};
+	int rc = read_of(pid, &maps);
+	pid_t tid = pid;
+
+	/* A first thread that has ended shows no memory, though others have it. */
+	if (rc == DTPROC_ENOPROC || (rc == 0 && maps.n == 0))
+		tid = victim_live_tid(pid);
+	if (tid != pid) {
+		victim_maps_free(&maps);
+		rc = read_of(tid, &maps);
+	}
+	if (rc == 0)
+		*out = maps;
+	return rc;
+}
+
 int victim_maps_still(pid_t pid, const struct victim_map *m)
 {
 	struct map_query q = {.size = sizeof q, .addr = m->start};
 	char path[40];
 
-	snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
+	snprintf(path, sizeof path, "/proc/%d/maps", (int)victim_live_tid(pid));
 	CLEAN_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || ioctl(fd, MAP_QUERY, &q) < 0)
 		return 0;

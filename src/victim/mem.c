@@ -11,13 +11,19 @@
 #include <stdio.h>
 #include <unistd.h>
 
+static int open_of(pid_t tid, char *path, size_t room)
+{
+	snprintf(path, room, "/proc/%d/mem", (int)tid);
+	return victim_lift(open(path, O_RDONLY | O_CLOEXEC));
+}
+
 int victim_mem_open(pid_t pid, int *out)
 {
 	char path[40];
-	int fd;
+	int fd = open_of(pid, path, sizeof path);
 
-	snprintf(path, sizeof path, "/proc/%d/mem", (int)pid);
-	fd = victim_lift(open(path, O_RDONLY | O_CLOEXEC));
+	if (fd < 0 && (errno == ENOENT || errno == ESRCH))
+		fd = open_of(victim_live_tid(pid), path, sizeof path);
 	if (fd >= 0) {
 		*out = fd;
 		return 0;

@@ -8,6 +8,7 @@
 
 #include <base/clean.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -151,6 +152,33 @@ int victim_status_read(pid_t pid, struct victim_status *out)
 	int rc = slurp(pid, "status", text, sizeof text);
 
 	return rc ? rc : victim_status_parse(text, out);
+}
+
+static int has_ended(const struct victim_stat *st)
+{
+	return st->state == 'Z' || st->state == 'X';
+}
+
+pid_t victim_live_tid(pid_t pid)
+{
+	struct victim_stat st;
+	struct dirent *e;
+	char path[40];
+	pid_t tid, found = pid;
+	DIR *d;
+
+	if (victim_stat_read(pid, &st) || !has_ended(&st))
+		return pid;
+	snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+	d = opendir(path);
+	while (d && found == pid && (e = readdir(d))) {
+		tid = (pid_t)atoi(e->d_name);
+		if (tid > 0 && !victim_stat_read(tid, &st) && !has_ended(&st))
+			found = tid;
+	}
+	if (d)
+		closedir(d);
+	return found;
 }
 
 int victim_ended(int pidfd)

@@ -38,6 +38,12 @@ int victim_stat_parse(const char *text, struct victim_stat *out) MUST_USE;
 int victim_status_read(pid_t pid, struct victim_status *out) MUST_USE;
 int victim_status_parse(const char *text, struct victim_status *out) MUST_USE;
 
+/*
+ * A thread by whose directory in /proc the memory of process `pid` is seen: `pid`
+ * itself, unless that thread has ended and others go on.
+ */
+pid_t victim_live_tid(pid_t pid);
+
 /* Has the process behind this pidfd ended?  One system call. */
 int victim_ended(int pidfd);
 /*

@@ -266,6 +266,47 @@ static void A7_a_read_over_an_exec_fails_once(void **state)
 	hold_close(s);
 }
 
+static void *go_on(void *arg)
+{
+	for (;;)
+		pause();
+	return NULL;
+}
+
+static void body_leader_ends(void)
+{
+	pthread_t t;
+
+	pthread_create(&t, NULL, go_on, NULL);
+	pthread_exit(NULL);
+}
+
+/* C2: a process whose first thread has ended is no zombie. */
+static void C2_a_leader_that_has_ended(void **state)
+{
+	struct hold_session *s = session();
+	struct shared *at = NULL;
+	struct victim_maps maps;
+	dtproc_addr main_at;
+
+	pid_t pid = child_run(body_leader_ends);
+	assert_true(UNTIL(state_of(pid) == 'Z'));
+	struct dtproc_proc *p = grab_rdonly(s, pid);
+	assert_int_equal(
+		dtproc_proc_read(p, (dtproc_addr)(uintptr_t)&shared, &at, sizeof at),
+		sizeof at);
+	assert_ptr_equal(at, shared);
+	assert_ok(hold_maps(p, &maps));
+	assert_true(maps.n > 5);
+	victim_maps_free(&maps);
+	assert_ok(dtproc_proc_symbol(p, "a.out", "main", &main_at, NULL));
+	dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
+	assert_ptr_equal(grab_rdonly(s, pid), p);
+	dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
+	child_end(pid);
+	hold_close(s);
+}
+
 /* A8: whatever their counts, and nothing is left. */
 static void A8_close_releases_everything(void **state)
 {
@@ -323,6 +364,7 @@ int main(void)
 		cmocka_unit_test(A7_a_dead_process_is_not_handed_out),
 		cmocka_unit_test(A7_another_image_is_noticed),
 		cmocka_unit_test(A7_a_read_over_an_exec_fails_once),
+		cmocka_unit_test(C2_a_leader_that_has_ended),
 		cmocka_unit_test(A8_close_releases_everything),
 	};
 
