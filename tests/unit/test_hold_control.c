@@ -289,10 +289,10 @@ static void C3_no_keeper_no_create(void **state)
 
 	keeper = keeper ? strdup(keeper) : NULL; /* NULL: it is found beside us */
 
-	setenv("DTPROC_KEEPER", "/nonesuch/keeper", 1);
+	setenv("DTPROC_KEEPER", "/tmp/no-such-keeper", 1);
 	assert_int_equal(hold_create(s, HOLD_FOR_CLIENT, "true", argv, NULL, &p),
 		DTPROC_EKEEPER);
-	assert_text("cannot start the keeper /nonesuch/keeper: No such file or directory");
+	assert_text("cannot start the keeper /tmp/no-such-keeper: No such file or directory");
 	setenv("DTPROC_KEEPER", "/bin/true", 1); /* one that says nothing */
 	assert_true(hold_create(s, HOLD_FOR_CLIENT, "true", argv, NULL, &p) < 0);
 	unsetenv("DTPROC_KEEPER");
