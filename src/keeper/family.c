@@ -213,7 +213,6 @@ static void lose_victim(struct keeper *k, const char *why)
 static void victim_executed(struct keeper *k)
 {
 	struct task *t = task_get(k, k->pid);
-	char why[WIRE_TEXT_MAX];
 
 	drop_threads(k, k->pid, k->pid);
 	forget_image(k);
@@ -222,18 +221,14 @@ static void victim_executed(struct keeper *k)
 	*t = (struct task){.tid = k->pid, .tgid = k->pid, .run = TASK_STOPPED};
 	if (setid_reexec(k, t)) {
 		task_drop(k, k->pid);
-		snprintf(why, sizeof why,
-			"pid %d was lost: it executes a set-id program, which keeps its "
-			"privileges only without us", k->pid);
-		events_end(k, WIRE_EV_LOST, 0, why);
+		events_end(k, WIRE_EV_LOST, 0,
+			"it executes a set-id program, which keeps its privileges only "
+			"without us");
 		return;
 	}
 	k->mem = open_mem(k, k->pid, "the program that it executes");
 	if (k->mem < 0) {
-		snprintf(why, sizeof why,
-			"pid %d was lost: it executes a program that cannot be observed",
-			k->pid);
-		lose_victim(k, why);
+		lose_victim(k, "it executes a program that cannot be observed");
 		return;
 	}
 	inject_probe(k);

@@ -88,9 +88,12 @@ static int names_file(pid_t pid, int mem, dtproc_addr execfn, const char *exe)
 		a.st_ino == b.st_ino;
 }
 
-/* execve(rdi, rsi, rdx), and if that fails exit(127): the image is gone by then. */
-static const uint8_t again[] = {0x0f, 0x05, 0xbf, 127, 0, 0, 0, 0xb8, SYS_exit_group, 0, 0,
-	0, 0x0f, 0x05};
+/*
+ * execve(rdi, rsi, rdx), and if that fails exit(127): the image is gone by then.  The
+ * number is loaded here, because the exec that is about to end still sets rax to 0.
+ */
+static const uint8_t again[] = {0xb8, SYS_execve, 0, 0, 0, 0x0f, 0x05, 0xbf, 127, 0, 0, 0,
+	0xb8, SYS_exit_group, 0, 0, 0, 0x0f, 0x05};
 
 static int aim(pid_t tid, int mem, dtproc_addr execfn, const char *exe)
 {
