@@ -164,6 +164,37 @@ static inline enum dtproc_proc_run run_of(struct dtproc_proc *p)
 	return st.run;
 }
 
+static inline struct dtproc_proc *create_sh(struct hold_session *s, const char *script)
+{
+	char *argv[] = {"sh", "-c", (char *)script, NULL};
+	struct dtproc_proc *p = NULL;
+
+	assert_ok(hold_create(s, HOLD_FOR_CLIENT, "sh", argv, NULL, &p));
+	return p;
+}
+
+/* Runs it to its end; its exit status, or -1 and worse. */
+static inline int run_out(struct dtproc_proc *p)
+{
+	struct dtproc_proc_status st;
+
+	assert_ok(dtproc_proc_continue(p));
+	assert_ok(dtproc_proc_wait(p, 10000));
+	dtproc_proc_status(p, &st);
+	return st.run == DTPROC_EXITED ? st.code : -st.code - 1;
+}
+
+/* The error of a control grab; 0: it succeeded, and was given back. */
+static inline int grab_fails(struct hold_session *s, pid_t pid)
+{
+	struct dtproc_proc *p = NULL;
+	int rc = hold_grab(s, HOLD_FOR_CLIENT, pid, 0, &p);
+
+	if (rc == 0)
+		dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
+	return rc;
+}
+
 /* State letter of /proc/PID/stat; 0: no such process. */
 static inline char state_of(pid_t pid)
 {

@@ -41,15 +41,6 @@ static int deliver(struct hold_session *s, int timeout_ms)
 	return poll(&p, 1, timeout_ms) > 0 ? hold_deliver(s) : 0;
 }
 
-static struct dtproc_proc *create(struct hold_session *s, const char *script)
-{
-	char *argv[] = {"sh", "-c", (char *)script, NULL};
-	struct dtproc_proc *p = NULL;
-
-	assert_ok(hold_create(s, HOLD_FOR_CLIENT, "sh", argv, NULL, &p));
-	return p;
-}
-
 static void H1_how_it_ended(void **state)
 {
 	struct hold_session *s = session();
@@ -57,7 +48,7 @@ static void H1_how_it_ended(void **state)
 	char want[100];
 
 	hold_on_notice(s, on_notice, &t);
-	struct dtproc_proc *a = create(s, "exit 3"), *b = create(s, "kill -SEGV $$");
+	struct dtproc_proc *a = create_sh(s, "exit 3"), *b = create_sh(s, "kill -SEGV $$");
 	assert_int_equal(hold_deliver(s), 0);
 	assert_ok(dtproc_proc_continue(a));
 	assert_true(deliver(s, 5000) == 1);
@@ -87,7 +78,7 @@ static void H1_a_handler_releases(void **state)
 
 	hold_on_notice(s, on_notice, &t);
 	for (int i = 0; i < 4; i++)
-		assert_ok(dtproc_proc_continue(create(s, "exit 1")));
+		assert_ok(dtproc_proc_continue(create_sh(s, "exit 1")));
 	uint64_t end = now_ms() + 5000;
 	while (t.n < 4 && now_ms() < end)
 		deliver(s, 100);
@@ -236,7 +227,7 @@ static void H4_noticed_by_a_request(void **state)
 static void A10_created_and_lost(void **state)
 {
 	struct hold_session *s = session();
-	struct dtproc_proc *p = create(s, "exec sleep 60");
+	struct dtproc_proc *p = create_sh(s, "exec sleep 60");
 	pid_t pid = dtproc_proc_pid(p);
 
 	assert_ok(dtproc_proc_continue(p));
