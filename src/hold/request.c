@@ -15,8 +15,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 static int start(struct dtproc_proc *p, pid_t pid, uint32_t flags, struct wire_reply *reply,
 	int *mem)
@@ -112,6 +114,13 @@ static int explain(struct dtproc_proc *p, int rc)
 {
 	if (rc == DTPROC_EPERM && !p->created)
 		return victim_check_refusal(p->pid, VICTIM_CONTROL);
+	/* We could make the child dumpable, but its memory is a copy of the client's. */
+	if (p->created && (rc == DTPROC_ESYS || rc == DTPROC_EPERM) && geteuid() != 0 &&
+		prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 1)
+		return err_set(DTPROC_EPERM,
+			"permission denied: this very process is not dumpable (it changed "
+			"its user, or asked for that with prctl), and so is its child "
+			"before it executes another program");
 	return rc;
 }
 

@@ -307,6 +307,33 @@ static int as_nobody(pid_t other, pid_t undumpable)
 	return 0;
 }
 
+static int create_undumpable(void)
+{
+	struct hold_session *s = NULL;
+	struct dtproc_proc *p = NULL;
+	char *argv[] = {"true", NULL};
+
+	if (setgid(65534) || setuid(65534) || hold_open(NULL, &s))
+		return 1;
+	if (hold_create(s, HOLD_FOR_CLIENT, "true", argv, NULL, &p) != DTPROC_EPERM)
+		return 2;
+	return strstr(err_text(), "this very process is not dumpable") ? 0 : 3;
+}
+
+/* C3: a client that is not dumpable is told so. */
+static void C3_an_undumpable_client(void **state)
+{
+	int status;
+
+	if (geteuid() != 0)
+		skip(); /* needs two users */
+	pid_t tester = fork();
+	if (tester == 0)
+		_exit(create_undumpable());
+	waitpid(tester, &status, 0);
+	assert_int_equal(status, 0);
+}
+
 static void body_undumpable(void)
 {
 	if (setgid(65534) || setuid(65534))
@@ -387,6 +414,7 @@ int main(void)
 		cmocka_unit_test(C3_stopped_until_continue),
 		cmocka_unit_test(C2_who_cannot_be_grabbed),
 		cmocka_unit_test(C2_permission_denied_by_what),
+		cmocka_unit_test(C3_an_undumpable_client),
 		cmocka_unit_test(C2_already_traced),
 		cmocka_unit_test(C6_continue_of_a_running_victim),
 	};
