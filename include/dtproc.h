@@ -256,7 +256,7 @@ DTPROC_API DTPROC_MUST_USE int dtproc_sleep(struct dtproc *, int timeout_ms);
 
 /* ------------------------------------------------------------------- tracing */
 
-/* Sets an option as -x does ("quiet", NULL or "strsize", "512").  Before dtproc_go(). */
+/* Sets an option as -x does ("quiet", NULL or "bufsize", "1m").  Before dtproc_go(). */
 DTPROC_API DTPROC_MUST_USE int dtproc_setopt(
 	struct dtproc *, const char *name, const char *value);
 /*

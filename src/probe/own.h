@@ -27,14 +27,21 @@ struct probe_module {
 	enum { PROBE_LIBRARY, PROBE_PROGRAM } role;
 };
 
+/* An object that could not be read. */
+struct probe_skipped {
+	char *name; /* last part of its path */
+	char *why;
+	int is_program;
+};
+
 /* A victim whose modules are known. */
 struct probe_victim {
 	struct dtproc_proc *proc; /* a reference */
 	pid_t pid;
 	char provider[16]; /* pid4711 */
 	VEC(struct probe_module) modules;
-	VEC(struct object *)
-	kept; /* of images before this one: names still point there */
+	VEC(struct probe_skipped) skipped;
+	VEC(struct probe_module) retired; /* of earlier images: names point there */
 };
 
 /* A probe with the chain of its hash bucket. */

@@ -237,14 +237,28 @@ static int at_address(struct walk *w)
 	return emit(w, "-", w->desc->name, addr);
 }
 
+/* An object of that name which could not be read, or NULL. */
+static const struct probe_skipped *find_skipped(
+	const struct probe_victim *v, const char *module)
+{
+	for (size_t i = 0; i < v->skipped.n; i++)
+		if (object_is_called(v->skipped.at[i].name, module) ||
+			(v->skipped.at[i].is_program && strcmp(module, "a.out") == 0))
+			return &v->skipped.at[i];
+	return NULL;
+}
+
 static void tell_why(const struct walk *w)
 {
 	const struct probe_desc *d = w->desc;
 	struct probe_table *t = w->table;
+	const struct probe_skipped *skipped = find_skipped(w->victim, d->module);
 
 	if (w->matched || t->why[0])
 		return;
-	if (!w->modules)
+	if (!w->modules && skipped)
+		probe_set_why(t, "%s", skipped->why);
+	else if (!w->modules)
 		probe_set_why(t, "pid %d has no object called %s", (int)w->victim->pid,
 			d->module);
 	else if (w->functions && parse_hex(d->name, &(uint64_t){0}))

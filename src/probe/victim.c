@@ -66,18 +66,36 @@ static int is_known(const struct probe_victim *v, const struct object *o, uint64
 	return 0;
 }
 
-static int open_object(const struct probe_victim *v, const struct victim_map *m,
-	struct object **object, uint64_t *bias)
+/* Remembers why an object has no probes; out of memory forgets it. */
+static void skip(struct probe_victim *v, const char *path, const char *why,
+	dtproc_addr entry_inside)
+{
+	const char *slash = strrchr(path, '/');
+	struct probe_skipped s = {
+		strdup(slash ? slash + 1 : path), strdup(why), entry_inside != 0};
+
+	log_line("probe", 1, "pid %d: %s left out: %s", (int)v->pid, path, why);
+	if (s.name && s.why && vec_push(&v->skipped, s) == 0)
+		return;
+	free(s.name);
+	free(s.why);
+}
+
+static int open_object(struct probe_victim *v, const struct victim_map *m,
+	dtproc_addr entry, struct object **object, uint64_t *bias)
 {
 	struct object_id id = {m->dev, m->inode};
-	struct object *o;
+	struct object *o = NULL;
 	int err = object_open_mapped(v->pid, m->start, m->end, m->path, &id, &o);
 
 	if (!err)
 		err = object_bias(o, m->start, m->offset, bias);
+	if (err && (m->flags & VICTIM_MAP_DELETED))
+		err = err_set(DTPROC_ENOSYM, "%s was deleted; only root can read it still",
+			m->path);
 	if (err) {
-		log_line("probe", 1, "pid %d: %s left out: %s", (int)v->pid, m->path,
-			err_text());
+		skip(v, m->path, err_text(), entry);
+		object_unref(o);
 		return err;
 	}
 	*object = o;
@@ -96,7 +114,7 @@ static int add_mapping(
 	if (v->modules.n >= MAX_MODULES)
 		return err_set(DTPROC_ELIMIT, "pid %d: more than %d objects", (int)v->pid,
 			MAX_MODULES);
-	if (open_object(v, m, &mod.object, &mod.bias))
+	if (open_object(v, m, is_entry ? entry : 0, &mod.object, &mod.bias))
 		return 0;
 	if (is_known(v, mod.object, mod.bias)) {
 		object_unref(mod.object);
@@ -121,7 +139,7 @@ static int add_mapping(
 static int retire_modules(struct probe_victim *v)
 {
 	for (; v->modules.n; v->modules.n--)
-		if (vec_push(&v->kept, v->modules.at[v->modules.n - 1].object))
+		if (vec_push(&v->retired, v->modules.at[v->modules.n - 1]))
 			return err_nomem("modules");
 	return 0;
 }
@@ -154,10 +172,15 @@ void probe_victim_free(struct probe_victim *v)
 {
 	for (size_t i = 0; i < v->modules.n; i++)
 		object_unref(v->modules.at[i].object);
-	for (size_t i = 0; i < v->kept.n; i++)
-		object_unref(v->kept.at[i]);
+	for (size_t i = 0; i < v->retired.n; i++)
+		object_unref(v->retired.at[i].object);
+	for (size_t i = 0; i < v->skipped.n; i++) {
+		free(v->skipped.at[i].name);
+		free(v->skipped.at[i].why);
+	}
 	vec_free(&v->modules);
-	vec_free(&v->kept);
+	vec_free(&v->skipped);
+	vec_free(&v->retired);
 	probe_victim_release(v);
 	free(v);
 }

@@ -25,9 +25,11 @@ static const struct row {
 	[TRACE_AGGSIZE] = {"aggsize", SIZE, "4m", 4096, 1u << 30, NULL, NULL},
 	[TRACE_AGGSORTKEY] = {"aggsortkey", FLAG, NULL, 0, 0, NULL, NULL},
 	[TRACE_AGGSORTREV] = {"aggsortrev", FLAG, NULL, 0, 0, NULL, NULL},
+	[TRACE_ARGREF] = {"argref", FLAG, NULL, 0, 0, NULL, NULL},
 	[TRACE_BUFSIZE] = {"bufsize", SIZE, "4m", 4096, 1u << 30, NULL, NULL},
 	[TRACE_DEFAULTARGS] = {"defaultargs", FLAG, NULL, 0, 0, NULL, NULL},
 	[TRACE_DESTRUCTIVE] = {"destructive", FLAG, NULL, 0, 0, NULL, NULL},
+	[TRACE_EMPTY] = {"empty", FLAG, NULL, 0, 0, NULL, NULL},
 	[TRACE_ENGINE] = {"engine", WORD, "auto", 0, 0, " auto breakpoint ",
 		" inline uprobe "},
 	[TRACE_EVALTIME] = {"evaltime", WORD, "postinit", 0, 0, " exec postinit ",
@@ -147,6 +149,11 @@ static int check(const struct row *r, const char *value, uint64_t *number)
 		return is_in(r->words, value) ? 0 : bad_value(r, value, r->words + 1);
 	case SIZE:
 		ok = parse_size(value, number);
+		if (ok && r == &table[TRACE_STRSIZE] && *number != LANG_STRSIZE)
+			return err_set(DTPROC_EINVAL,
+				"option strsize: strings of other than %d bytes are not "
+				"built yet",
+				LANG_STRSIZE);
 		break;
 	default:
 		ok = parse_rate(value, number);

@@ -48,6 +48,13 @@ static int blame(const struct trace_script *s, int err)
 	return err_set(err, "%s: %s", s->blame, text);
 }
 
+static unsigned flags_of(const struct trace_options *o)
+{
+	return (trace_option_on(o, TRACE_DEFAULTARGS) ? LANG_DEFAULT_ARGS : 0) |
+	       (trace_option_on(o, TRACE_EMPTY) ? LANG_EMPTY : 0) |
+	       (trace_option_on(o, TRACE_ARGREF) ? LANG_ARGREF : 0);
+}
+
 static int compile(struct dtproc *d, struct trace_script *s, const char *name,
 	const char *text, int argc, char *const argv[])
 {
@@ -58,9 +65,7 @@ static int compile(struct dtproc *d, struct trace_script *s, const char *name,
 		.target = hold_target(d->hold),
 		.argc = argc + 1,
 		.argv = args,
-		.flags = trace_option_on(&d->options, TRACE_DEFAULTARGS)
-				 ? LANG_DEFAULT_ARGS
-				 : 0};
+		.flags = flags_of(&d->options)};
 	int err;
 
 	if (!args)
