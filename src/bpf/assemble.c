@@ -25,7 +25,7 @@ struct assembler {
 	const char *at; /* in the line */
 	unsigned line;
 	int labels_only; /* the first walk */
-	uint32_t program, scratch;
+	uint32_t program, scratch, locals, globals;
 	VEC(struct label) labels;
 	VEC(struct bpf_code) code;
 	VEC(unsigned char) data;
@@ -170,13 +170,12 @@ static int target(struct assembler *a, int64_t *out)
 
 static int lddw(struct assembler *a, struct bpf_code *c, struct bpf_code *second)
 {
-	static const char *const areas[] = {"rodata", "scratch"};
 	int64_t n;
 
 	space(a);
-	for (int i = 0; i < 2; i++) {
-		size_t len = strlen(areas[i]);
-		if (strncmp(a->at, areas[i], len))
+	for (int i = 0; i < BPF_AREAS; i++) {
+		size_t len = strlen(bpf_area_names[i]);
+		if (strncmp(a->at, bpf_area_names[i], len))
 			continue;
 		a->at += len;
 		if (!mark(a, '+'))
@@ -334,6 +333,10 @@ static int directive(
 		a->program = (uint32_t)n;
 	else if (!strcmp(name, ".scratch"))
 		a->scratch = (uint32_t)n;
+	else if (!strcmp(name, ".locals"))
+		a->locals = (uint32_t)n;
+	else if (!strcmp(name, ".globals"))
+		a->globals = (uint32_t)n;
 	else
 		return bad(a, "no such directive");
 	return 0;
@@ -416,7 +419,8 @@ static int pack(const struct assembler *a, void **blob, size_t *bytes)
 	size_t code = a->code.n * sizeof *a->code.at,
 	       size = sizeof(struct bpf_blob) + code + a->data.n;
 	struct bpf_blob head = {BPF_BLOB_MAGIC, BPF_BLOB_VERSION, (uint32_t)size,
-		a->program, (uint32_t)a->code.n, (uint32_t)a->data.n, a->scratch, 0};
+		a->program, (uint32_t)a->code.n, (uint32_t)a->data.n, a->scratch, 0,
+		a->locals, a->globals};
 	unsigned char *out = malloc(size);
 
 	if (!out)

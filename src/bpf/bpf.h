@@ -34,6 +34,8 @@ struct bpf_blob {
 	uint32_t rodata;  /* bytes, a multiple of 8 */
 	uint32_t scratch; /* bytes of working memory needed */
 	uint32_t flags;   /* 0 */
+	uint32_t locals;  /* bytes of this-> variables that there are */
+	uint32_t globals; /* bytes of global variables */
 };
 
 /* One instruction word of RFC 9669. */
@@ -97,7 +99,14 @@ enum bpf_mode { BPF_M_IMM = 0x00, BPF_M_MEM = 0x60, BPF_M_SX = 0x80 };
 #define BPF_LDDW (BPF_C_LD | BPF_M_IMM | BPF_S_DW)
 /* Source "register" of LDDW: map_val(map_by_idx(imm)) + imm of the second word. */
 #define BPF_LDDW_AREA 6
-enum bpf_area { BPF_AREA_RODATA, BPF_AREA_SCRATCH };
+enum bpf_area {
+	BPF_AREA_RODATA,
+	BPF_AREA_SCRATCH,
+	BPF_AREA_LOCALS,
+	BPF_AREA_GLOBALS,
+	BPF_AREAS,
+};
+extern const char *const bpf_area_names[BPF_AREAS];
 
 /* --------------------------------------------------------------------- programs */
 

@@ -139,11 +139,13 @@ static u64 cut(u64 v, int64_t bits)
 static u64 area(
 	const struct bpf_program *p, const struct rt_hit *hit, const struct bpf_step *s)
 {
-	const unsigned char *base = s->area == BPF_AREA_RODATA
-					    ? p->rodata
-					    : (const unsigned char *)hit->view->scratch;
+	const struct rt_view *view = hit->view;
+	const void *base = s->area == BPF_AREA_SCRATCH  ? (const void *)view->scratch
+			   : s->area == BPF_AREA_RODATA ? p->rodata
+			   : s->area == BPF_AREA_LOCALS ? (const void *)view->locals
+							: view->globals;
 
-	return (u64)(uintptr_t)(base + s->imm);
+	return (u64)(uintptr_t)base + (u64)s->imm;
 }
 
 /* Where the program ended. */
@@ -224,7 +226,12 @@ int bpf_program_run(const struct bpf_program *p, struct rt_hit *hit)
 {
 	if (rt_run_begin(hit, p->id) != RT_RUN)
 		return 1;
-	hit->fault_pc = (uint32_t)(run(p, hit) - p->steps);
+	rt_run_locals(hit, p->locals);
+	hit->fault_pc = 0;
+	if (p->globals > hit->view->globals_bytes)
+		hit->fault = RT_FAULT_ILLOP; /* the engine brought none */
+	else
+		hit->fault_pc = (uint32_t)(run(p, hit) - p->steps);
 	rt_run_end(hit);
 	return hit->fault ? -1 : 0;
 }

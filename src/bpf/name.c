@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "name.h"
 
+const char *const bpf_area_names[BPF_AREAS] = {"rodata", "scratch", "locals", "globals"};
+
 #define ALU(name, code)                                                                  \
 	{name, BPF_C_ALU64 | code, BPF_F_ALU, 0, 0},                                     \
 	{                                                                                \

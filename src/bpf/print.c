@@ -41,8 +41,8 @@ static void operand(const struct bpf_code *c, FILE *out)
 static void lddw(const struct bpf_code *c, const struct bpf_code *second, FILE *out)
 {
 	if (BPF_SRC(c) == BPF_LDDW_AREA)
-		fprintf(out, "r%d, %s+%" PRId32, BPF_DST(c),
-			c->imm == BPF_AREA_RODATA ? "rodata" : "scratch", second->imm);
+		fprintf(out, "r%d, %s+%" PRId32, BPF_DST(c), bpf_area_names[c->imm],
+			second->imm);
 	else
 		fprintf(out, "r%d, 0x%" PRIx64, BPF_DST(c),
 			(uint64_t)(uint32_t)second->imm << 32 | (uint32_t)c->imm);
@@ -116,7 +116,7 @@ static int whole(const struct bpf_parts *p, uint32_t pc, const struct bpf_code *
 		return 0;
 	second = bpf_parts_code(p, pc + 1);
 	return !second.op && !second.regs && !second.off &&
-	       (!BPF_SRC(c) || c->imm == BPF_AREA_RODATA || c->imm == BPF_AREA_SCRATCH);
+	       (!BPF_SRC(c) || (c->imm >= 0 && c->imm < BPF_AREAS));
 }
 
 static void line(const struct bpf_parts *p, uint32_t pc, FILE *out)
@@ -160,8 +160,10 @@ int bpf_disassemble(const void *blob, size_t bytes, FILE *out)
 
 	if (err)
 		return err;
-	fprintf(out, ".program %" PRIu32 "\n.scratch %" PRIu32 "\n", p.head.program,
-		p.head.scratch);
+	fprintf(out,
+		".program %" PRIu32 "\n.scratch %" PRIu32 "\n.locals %" PRIu32
+		"\n.globals %" PRIu32 "\n",
+		p.head.program, p.head.scratch, p.head.locals, p.head.globals);
 	rodata(&p, out);
 	for (uint32_t pc = 0; pc < p.head.codes; pc++) {
 		line(&p, pc, out);

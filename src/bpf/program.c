@@ -19,7 +19,8 @@ int bpf_blob_parts(const void *blob, size_t bytes, struct bpf_parts *out)
 		return err_set(DTPROC_EVERIFY, "program: not one, or of another version");
 	if (!p.head.codes || p.head.codes > BPF_CODES_MAX || p.head.rodata % 8 ||
 		p.head.rodata > BPF_RODATA_MAX || p.head.scratch > RT_SCRATCH_BYTES ||
-		p.head.flags || p.head.bytes != bytes ||
+		p.head.flags || p.head.locals > RT_LOCALS_BYTES ||
+		p.head.globals > RT_GLOBALS_MAX || p.head.bytes != bytes ||
 		bytes != sizeof p.head + p.head.codes * 8ul + p.head.rodata)
 		return err_set(DTPROC_EVERIFY, "program %u: its sizes make no sense",
 			p.head.program);
@@ -74,7 +75,8 @@ int bpf_program_load(const void *blob, size_t bytes, struct bpf_program **out)
 	program->id = p.head.program;
 	program->n = p.head.codes;
 	program->rodata_bytes = p.head.rodata;
-	program->scratch_bytes = p.head.scratch;
+	program->locals = p.head.locals;
+	program->globals = p.head.globals;
 	program->steps = calloc(p.head.codes, sizeof *program->steps);
 	program->rodata = malloc(p.head.rodata + 8ul);
 	if (!program->steps || !program->rodata) {

@@ -17,7 +17,7 @@ struct bpf_program {
 	struct bpf_step *steps;
 	unsigned char *rodata;
 	uint32_t rodata_bytes;
-	uint32_t scratch_bytes;
+	uint32_t locals, globals; /* bytes */
 };
 
 #define BPF_DST(code) ((code)->regs & 15)

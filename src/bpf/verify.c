@@ -18,7 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { NOTHING, NUMBER, STACK, SCRATCH, RODATA };
+/* Behind STACK the areas of LDDW, in their order. */
+enum kind { NOTHING, NUMBER, STACK, AREA };
 
 struct reg {
 	uint8_t kind;
@@ -192,27 +193,29 @@ static int arrive(struct verifier *v, uint32_t pc)
 
 enum want { READ, WRITE };
 
+static uint32_t area_bytes(const struct verifier *v, int area)
+{
+	const struct bpf_blob *head = &v->p->head;
+	const uint32_t bytes[BPF_AREAS] = {
+		head->rodata, head->scratch, head->locals, head->globals};
+
+	return bytes[area];
+}
+
 /* May `size` bytes at pointer r + off be read or written? */
 static int access(
 	struct verifier *v, const struct reg *r, int64_t off, int64_t size, enum want w)
 {
 	int64_t low = 0, high = 0, at = r->value + off;
 
-	switch (r->kind) {
-	case STACK:
-		low = -BPF_STACK_BYTES;
-		break;
-	case SCRATCH:
-		high = v->p->head.scratch;
-		break;
-	case RODATA:
-		if (w == WRITE)
-			return bad(v, "a constant is written");
-		high = v->p->head.rodata;
-		break;
-	default:
+	if (r->kind < STACK)
 		return bad(v, "not a pointer");
-	}
+	if (r->kind == AREA + BPF_AREA_RODATA && w == WRITE)
+		return bad(v, "a constant is written");
+	if (r->kind == STACK)
+		low = -BPF_STACK_BYTES;
+	else
+		high = area_bytes(v, r->kind - AREA);
 	if (at < low || size > high - low || at > high - size)
 		return bad(v, "memory out of bounds");
 	if (r->kind != STACK)
@@ -260,7 +263,6 @@ static int check_lddw(struct verifier *v, uint32_t pc, const struct bpf_code *c)
 {
 	struct reg *dst = &v->now.r[BPF_DST(c)];
 	struct bpf_code second;
-	uint32_t room;
 
 	if (pc + 1 >= v->p->head.codes)
 		return bad(v, "its second half is missing");
@@ -276,12 +278,11 @@ static int check_lddw(struct verifier *v, uint32_t pc, const struct bpf_code *c)
 				  (uint32_t)c->imm)};
 		return 0;
 	}
-	if (c->imm != BPF_AREA_RODATA && c->imm != BPF_AREA_SCRATCH)
+	if (c->imm < 0 || c->imm >= BPF_AREAS)
 		return bad(v, "no such area");
-	room = c->imm == BPF_AREA_RODATA ? v->p->head.rodata : v->p->head.scratch;
-	if (second.imm < 0 || (uint32_t)second.imm > room)
+	if (second.imm < 0 || (uint32_t)second.imm > area_bytes(v, c->imm))
 		return bad(v, "memory out of bounds");
-	*dst = (struct reg){c->imm == BPF_AREA_RODATA ? RODATA : SCRATCH, 0, second.imm};
+	*dst = (struct reg){(uint8_t)(AREA + c->imm), 0, second.imm};
 	return 0;
 }
 

@@ -37,7 +37,8 @@ void gen_store(
 	struct gen *g, const struct lang_node *n, const struct cg_field *f, uint32_t base)
 {
 	if (f->kind == CG_STRING) {
-		gen_string_into(g, n, base + f->offset, f->size);
+		struct place to = {BPF_AREA_SCRATCH, base + f->offset, f->size};
+		gen_string_into(g, n, to);
 		return;
 	}
 	if (f->kind == CG_PROBE) {
@@ -96,13 +97,13 @@ static int lay_record(
 	unsigned n = 0;
 
 	for (const struct lang_stmt *s = clause->stmts; s; s = s->next)
-		n += !s->agg;
+		n += s->is_action != 0;
 	actions = gen_own(g, n * sizeof *actions);
 	if (!actions)
 		return DTPROC_ENOMEM;
 	out->actions = actions;
 	for (const struct lang_stmt *s = clause->stmts; s; s = s->next)
-		if (!s->agg &&
+		if (s->is_action &&
 			lay_action(g, s->expr, &actions[out->n_actions++], &offset))
 			return DTPROC_ENOMEM;
 	out->has_record = n || !clause->stmts;
@@ -139,8 +140,10 @@ static void statements(
 		g->scratch = base;
 		if (s->agg)
 			gen_agg(g, s->agg, s->call);
-		else
+		else if (s->is_action)
 			action(g, s->expr, next++);
+		else
+			gen_discard(g, s->expr);
 	}
 }
 
@@ -173,7 +176,9 @@ static int blob(struct gen *g, struct cg_clause *out)
 		.program = out->program,
 		.codes = (uint32_t)g->code.n,
 		.rodata = (uint32_t)g->rodata.n,
-		.scratch = g->scratch_high};
+		.scratch = g->scratch_high,
+		.locals = lang_scope_bytes(g->cg->scope, LANG_V_THIS),
+		.globals = lang_scope_bytes(g->cg->scope, LANG_V_GLOBAL)};
 	unsigned char *bytes;
 
 	head.bytes = (uint32_t)(sizeof head + code + g->rodata.n);

@@ -275,8 +275,7 @@ static void choose(struct gen *g, const struct lang_node *n)
 
 /* --------------------------------------------------------------------- expressions */
 
-/* Evaluates what only has effects, or none. */
-static void discard(struct gen *g, const struct lang_node *n)
+void gen_discard(struct gen *g, const struct lang_node *n)
 {
 	if (n->type->kind == LANG_T_STRING)
 		gen_string(g, n);
@@ -287,8 +286,11 @@ static void discard(struct gen *g, const struct lang_node *n)
 static void binary(struct gen *g, const struct lang_node *n)
 {
 	if (n->op == LANG_OP_COMMA) {
-		discard(g, n->left);
+		gen_discard(g, n->left);
 		gen_expression(g, n->right);
+	} else if (n->op == LANG_OP_ASSIGN) {
+		gen_expression(g, n->right);
+		gen_assign(g, n->left->var);
 	} else if (n->op == LANG_OP_LXOR) {
 		exclusive(g, n);
 	} else if (n->op == LANG_OP_LAND || n->op == LANG_OP_LOR ||
@@ -299,12 +301,23 @@ static void binary(struct gen *g, const struct lang_node *n)
 	}
 }
 
+/* x++: the old value stays, while right assigns the new one. */
+static void stepped(struct gen *g, const struct lang_node *n)
+{
+	gen_variable(g, n->left->var);
+	gen_save(g);
+	gen_expression(g, n->right);
+	gen_restore(g, R0);
+}
+
 static void unary(struct gen *g, const struct lang_node *n)
 {
 	if (n->op == LANG_OP_NOT)
 		truth(g, n);
 	else if (n->op == LANG_OP_DEREF)
 		load(g, n);
+	else if (n->op == LANG_OP_POSTINC || n->op == LANG_OP_POSTDEC)
+		stepped(g, n);
 	else
 		negate(g, n);
 }
@@ -337,6 +350,9 @@ void gen_expression(struct gen *g, const struct lang_node *n)
 	case LANG_N_BUILTIN:
 		builtin(g, n->builtin);
 		break;
+	case LANG_N_VAR:
+		gen_variable(g, n->var);
+		break;
 	case LANG_N_UNARY:
 		unary(g, n);
 		break;
@@ -357,132 +373,4 @@ void gen_expression(struct gen *g, const struct lang_node *n)
 		g->err = lang_script_error(g->script, n->at, "D_CG_EXPR", "",
 			"expression cannot be translated");
 	}
-}
-
-/* ------------------------------------------------------------------------- strings */
-
-static uint32_t rounded(size_t n)
-{
-	return (uint32_t)((n + 7) & ~(size_t)7);
-}
-
-uint32_t gen_capacity(const struct lang_node *n)
-{
-	uint32_t a, b;
-
-	switch (n->kind) {
-	case LANG_N_STRING:
-		return n->len < LANG_STRSIZE ? rounded(n->len + 1) : LANG_STRSIZE;
-	case LANG_N_COND:
-		a = gen_capacity(n->right);
-		b = gen_capacity(n->third);
-		return a > b ? a : b;
-	case LANG_N_BINARY: /* a comma */
-		return gen_capacity(n->right);
-	case LANG_N_CALL:
-		if (n->args->type->kind == LANG_T_STRING)
-			return gen_capacity(n->args);
-		break;
-	default:
-		break;
-	}
-	return rounded(n->type->size);
-}
-
-/* A constant in the program's data; equal ones share a place. */
-static struct place literal(struct gen *g, const struct lang_node *n)
-{
-	struct place p = {BPF_AREA_RODATA, 0, gen_capacity(n)};
-	char text[LANG_STRSIZE] = {0};
-
-	memcpy(text, n->text, n->len < sizeof text ? n->len : sizeof text - 1);
-	for (; p.offset + p.size <= g->rodata.n; p.offset += 8)
-		if (!memcmp(g->rodata.at + p.offset, text, p.size))
-			return p;
-	p.offset = (uint32_t)g->rodata.n;
-	if (vec_reserve((void **)&g->rodata.at, &g->rodata.room, p.offset + p.size, 1)) {
-		g->err = err_nomem("a program");
-		return p;
-	}
-	memcpy(g->rodata.at + p.offset, text, p.size);
-	g->rodata.n += p.size;
-	return p;
-}
-
-static void choose_string(
-	struct gen *g, const struct lang_node *n, uint32_t offset, uint32_t size)
-{
-	uint32_t other = gen_label(g), out = gen_label(g);
-
-	gen_branch(g, n->left, 0, other);
-	gen_string_into(g, n->right, offset, size);
-	gen_jump(g, BPF_C_JMP | BPF_J_A, 0, 0, 0, out);
-	gen_place(g, other);
-	gen_string_into(g, n->third, offset, size);
-	gen_place(g, out);
-}
-
-static void builtin_string(
-	struct gen *g, const struct lang_builtin *b, uint32_t offset, uint32_t size)
-{
-	int first = R1;
-
-	if (b->kind == LANG_B_PROBE)
-		gen_number(g, first++, b->code);
-	gen_address(g, first, BPF_AREA_SCRATCH, offset);
-	gen_number(g, first + 1, size);
-	gen_call(g, b->kind == LANG_B_PROBE ? RT_HELPER_PROBE_TEXT : RT_HELPER_EXECNAME);
-}
-
-/* A string of the victim's memory. */
-static void load_string(
-	struct gen *g, const struct lang_node *n, uint32_t offset, uint32_t size)
-{
-	gen_expression(g, n->args);
-	gen_move(g, R3, R0);
-	gen_address(g, R1, BPF_AREA_SCRATCH, offset);
-	gen_number(g, R2, size);
-	gen_call(g, RT_HELPER_LOAD_STRING);
-}
-
-static void copy_string(struct gen *g, struct place from, uint32_t offset, uint32_t size)
-{
-	gen_address(g, R1, BPF_AREA_SCRATCH, offset);
-	gen_number(g, R2, size);
-	gen_address(g, R3, from.area, from.offset);
-	gen_number(g, R4, from.size);
-	gen_call(g, RT_HELPER_STRCPY);
-}
-
-void gen_string_into(
-	struct gen *g, const struct lang_node *n, uint32_t offset, uint32_t size)
-{
-	if (g->err)
-		return;
-	g->at = n->at;
-	if (n->kind == LANG_N_STRING) {
-		copy_string(g, literal(g, n), offset, size);
-	} else if (n->kind == LANG_N_BUILTIN) {
-		builtin_string(g, n->builtin, offset, size);
-	} else if (n->kind == LANG_N_COND) {
-		choose_string(g, n, offset, size);
-	} else if (n->kind == LANG_N_BINARY) {
-		discard(g, n->left);
-		gen_string_into(g, n->right, offset, size);
-	} else if (n->args->type->kind == LANG_T_STRING) {
-		gen_string_into(g, n->args, offset, size); /* stringof(a string) */
-	} else {
-		load_string(g, n, offset, size);
-	}
-}
-
-struct place gen_string(struct gen *g, const struct lang_node *n)
-{
-	struct place p = {BPF_AREA_SCRATCH, 0, gen_capacity(n)};
-
-	if (n->kind == LANG_N_STRING)
-		return literal(g, n);
-	p.offset = gen_scratch(g, p.size);
-	gen_string_into(g, n, p.offset, p.size);
-	return p;
 }

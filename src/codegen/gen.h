@@ -88,13 +88,17 @@ void gen_finish(struct gen *);
 
 /* Value into r0. */
 void gen_expression(struct gen *, const struct lang_node *);
+/* Evaluates for its effects alone. */
+void gen_discard(struct gen *, const struct lang_node *);
+/* A number variable into r0, and r0 into one. */
+void gen_variable(struct gen *, const struct lang_var *);
+void gen_assign(struct gen *, const struct lang_var *);
 /* Jumps to the label if the value's truth is `sense`. */
 void gen_branch(struct gen *, const struct lang_node *, int sense, uint32_t label);
 /* Makes a string; it lies where it happens to. */
 struct place gen_string(struct gen *, const struct lang_node *);
-/* Makes a string at an offset of the scratch memory. */
-void gen_string_into(
-	struct gen *, const struct lang_node *, uint32_t offset, uint32_t size);
+/* Makes a string at a place that can be written. */
+void gen_string_into(struct gen *, const struct lang_node *, struct place to);
 /* Bytes that a string expression can need, a multiple of 8. */
 uint32_t gen_capacity(const struct lang_node *);
 

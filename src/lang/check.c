@@ -217,26 +217,21 @@ static int check_logic(struct unit *u, struct lang_node *n)
 	return fold(u, n, &lang_type_ulong);
 }
 
-static int check_assignment(struct unit *u, struct lang_node *n)
-{
-	const char *op = op_text(n->op);
-
-	if (n->left->kind == LANG_N_BUILTIN)
-		return fail(u, n->left->at, "D_OP_WRITE", "",
-			"operator %s can only be applied to a writable variable, not to %s",
-			op, n->left->builtin->name);
-	return fail(u, n->at, "D_OP_LVAL", n->op == LANG_OP_ASSIGN ? "== compares" : "",
-		"operator %s requires a variable on its left", op);
-}
-
 static int check_binary(struct unit *u, struct lang_node **node)
 {
 	struct lang_node *n = *node;
 
-	if (check_expression(u, &n->left) || check_expression(u, &n->right))
-		return DTPROC_ESYNTAX;
 	if (n->op >= LANG_OP_ASSIGN && n->op <= LANG_OP_RSH_ASSIGN)
 		return check_assignment(u, n);
+	if (check_expression(u, &n->left) || check_expression(u, &n->right))
+		return DTPROC_ESYNTAX;
+	return check_operands(u, node);
+}
+
+int check_operands(struct unit *u, struct lang_node **node)
+{
+	struct lang_node *n = *node;
+
 	switch (n->op) {
 	case LANG_OP_COMMA:
 		n->type = n->right->type;
@@ -274,6 +269,8 @@ static int check_unary(struct unit *u, struct lang_node **node)
 	struct lang_node *n = *node;
 	const char *op = op_text(n->op);
 
+	if (n->op >= LANG_OP_PREINC)
+		return check_assignment(u, n);
 	if (check_expression(u, &n->left))
 		return DTPROC_ESYNTAX;
 	switch (n->op) {
@@ -299,7 +296,7 @@ static int check_unary(struct unit *u, struct lang_node **node)
 		return convert(u, &n->left, n->type) ? DTPROC_ENOMEM
 						     : fold(u, n, n->type);
 	default:
-		return check_assignment(u, n);
+		return 0;
 	}
 }
 
@@ -359,26 +356,6 @@ static int check_cast(struct unit *u, struct lang_node **node)
 	return 0;
 }
 
-/* ---------------------------------------------------------------------------- names */
-
-static int check_ident(struct unit *u, struct lang_node *n)
-{
-	char hint[64];
-
-	n->builtin = builtin_find(n->text, n->len);
-	if (n->builtin) {
-		n->kind = LANG_N_BUILTIN;
-		n->type = n->builtin->type;
-		return 0;
-	}
-	if (func_find(n->text, n->len))
-		return fail(u, n->at, "D_IDENT_BADREF", "expected (",
-			"function '%s' may not be used as a variable", n->text);
-	return fail(u, n->at, "D_IDENT_UNDEF",
-		near_name(n->text, builtin_name, hint, sizeof hint),
-		"failed to resolve %s: unknown variable name", n->text);
-}
-
 static int check_kind(struct unit *u, struct lang_node **node)
 {
 	struct lang_node *n = *node;
@@ -388,7 +365,7 @@ static int check_kind(struct unit *u, struct lang_node **node)
 		n->type = &lang_type_string;
 		return 0;
 	case LANG_N_IDENT:
-		return check_ident(u, n);
+		return var_read(u, n);
 	case LANG_N_AGG:
 		return check_agg(u, n);
 	case LANG_N_UNARY:

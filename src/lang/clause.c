@@ -360,6 +360,16 @@ static int is_call_of(struct unit *u, const struct lang_node *n, enum lang_func_
 	return f && f->kind == kind;
 }
 
+/* Does it assign anything, whatever else it does? */
+static int has_effect(const struct lang_node *n)
+{
+	if (!n)
+		return 0;
+	if (n->op == LANG_OP_ASSIGN || n->op >= LANG_OP_PREINC)
+		return 1;
+	return has_effect(n->left) || has_effect(n->right) || has_effect(n->third);
+}
+
 static int check_statement(struct unit *u, struct lang_stmt *s)
 {
 	struct lang_node *n = s->expr;
@@ -370,10 +380,14 @@ static int check_statement(struct unit *u, struct lang_stmt *s)
 	if (n->kind == LANG_N_AGG)
 		return fail(u, n->at, "D_AGG_NULL", "write @name = function()",
 			"@%s alone has no effect", n->text);
-	if (is_call_of(u, n, LANG_F_ACTION))
+	if (is_call_of(u, n, LANG_F_ACTION)) {
+		s->is_action = 1;
 		return resolve(u, n) || check_action(u, n) ? DTPROC_ESYNTAX : 0;
+	}
 	if (check_expression(u, &s->expr))
 		return DTPROC_ESYNTAX;
+	if (has_effect(s->expr))
+		return 0;
 	return fail(u, n->at, "D_EXPR_NULL", "", "expression has null effect");
 }
 

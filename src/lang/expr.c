@@ -238,6 +238,45 @@ static struct lang_node *primary(struct unit *u)
 	return NULL;
 }
 
+/* this->name and self->name; the arrow is ahead. */
+static struct lang_node *member(struct unit *u, struct lang_node *n)
+{
+	int scope = n->kind != LANG_N_IDENT || n->value ? 0
+		    : !strcmp(n->text, "this")          ? LANG_V_THIS
+		    : !strcmp(n->text, "self")          ? LANG_V_SELF
+							: 0;
+	uint32_t at = n->at;
+
+	if (!scope) {
+		fail(u, u->tok.at, "D_SYNTAX", "",
+			"members of structures are not supported yet");
+		return NULL;
+	}
+	if (next(u))
+		return NULL;
+	if (u->tok.kind != T_NAME) {
+		fail_syntax(u, "a variable's name");
+		return NULL;
+	}
+	n = named(u, LANG_N_IDENT);
+	if (n) {
+		n->at = at;
+		n->value = (uint64_t)scope;
+	}
+	return n;
+}
+
+static struct lang_node *stepped(struct unit *u, struct lang_node *operand)
+{
+	struct lang_node *n = node_new(u, LANG_N_UNARY, u->tok.at);
+
+	if (!n)
+		return NULL;
+	n->op = is_mark(u, "++") ? LANG_OP_POSTINC : LANG_OP_POSTDEC;
+	n->left = operand;
+	return next(u) ? NULL : node_grown(u, n);
+}
+
 /* What may follow a primary: a[b], a->b, a.b, a++, a--. */
 static struct lang_node *postfix(struct unit *u)
 {
@@ -262,13 +301,9 @@ static struct lang_node *postfix(struct unit *u)
 			n->left = base;
 			n = node_grown(u, n);
 		} else if (is_mark(u, "->") || is_mark(u, ".")) {
-			fail(u, u->tok.at, "D_SYNTAX", "",
-				"members of structures are not supported yet");
-			return NULL;
+			n = member(u, n);
 		} else if (is_mark(u, "++") || is_mark(u, "--")) {
-			fail(u, u->tok.at, "D_OP_LVAL", "",
-				"operator %s requires a variable", u->tok.text);
-			return NULL;
+			n = stepped(u, n);
 		} else {
 			break;
 		}

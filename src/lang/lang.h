@@ -23,7 +23,8 @@
 #define LANG_ARGS_MAX 64   /* of a call */
 #define LANG_NAME_MAX 128
 #define LANG_AGGS_MAX 4096 /* in a scope */
-#define LANG_STRSIZE 256   /* bytes of a string value, unless `strsize` says otherwise */
+#define LANG_VARS_MAX 4096
+#define LANG_STRSIZE 256 /* bytes of a string value, unless `strsize` says otherwise */
 
 /* ------------------------------------------------------------------------- types */
 
@@ -176,18 +177,28 @@ struct lang_agg {
 	int defined; /* a statement gave it its function */
 };
 
-enum lang_var_scope { LANG_V_GLOBAL, LANG_V_THIS, LANG_V_SELF };
+enum lang_var_scope {
+	LANG_V_GLOBAL,
+	LANG_V_THIS,
+	LANG_V_SELF,
+	LANG_V_SCOPES,
+	LANG_V_INLINE = LANG_V_SCOPES, /* a name for a constant */
+};
 struct lang_var {
-	uint32_t id; /* in its scope */
+	uint32_t place; /* self->: an id, from 1; this->, globals: offset in their memory
+			 */
 	enum lang_var_scope scope;
 	const char *name;
-	const struct lang_type *type; /* NULL: not known yet */
+	const struct lang_type *type;
+	uint64_t value;   /* INLINE: an integer, or */
+	const char *text; /* a string, */
+	size_t len;       /* so long */
 };
 
 enum lang_node_kind {
 	LANG_N_INT,
 	LANG_N_STRING,
-	LANG_N_IDENT, /* before it is resolved */
+	LANG_N_IDENT, /* before it is resolved; value: enum lang_var_scope */
 	LANG_N_BUILTIN,
 	LANG_N_VAR,
 	LANG_N_AGG, /* args are its keys */
@@ -228,6 +239,7 @@ struct lang_desc {
 struct lang_stmt {
 	struct lang_node *expr; /* or, of an aggregation: */
 	struct lang_node *agg, *call;
+	int is_action; /* expr is the call of an action */
 	struct lang_stmt *next;
 };
 
@@ -283,6 +295,8 @@ enum lang_flags {
 
 int lang_scope_open(struct lang_scope **out);
 void lang_scope_close(struct lang_scope *);
+/* Bytes that this-> or global variables take so far. */
+uint32_t lang_scope_bytes(const struct lang_scope *, enum lang_var_scope);
 /* Aggregation `id` of the scope, or NULL.  Borrowed. */
 const struct lang_agg *lang_scope_agg(const struct lang_scope *, uint32_t id);
 /*

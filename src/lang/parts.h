@@ -43,6 +43,7 @@ struct lang_scope {
 	struct lang_arena *arena;
 	VEC(struct lang_agg *) aggs;
 	VEC(struct lang_var *) vars;
+	uint32_t used[LANG_V_SCOPES]; /* bytes of this-> and globals, ids of self-> */
 };
 
 struct unit {
@@ -127,6 +128,21 @@ int check_defined(struct unit *, const struct lang_clause *);
 /* Types, resolves and folds an expression; replaces *node. */
 int check_expression(struct unit *, struct lang_node **node);
 int check_call(struct unit *, struct lang_node *);
+/*
+ * Variables.  A variable begins to exist by a declaration or its first assignment.
+ * var_write() resolves the left side of one whose right side has type `t` (NULL: an
+ * unknown one becomes a 64-bit integer); var_read() any other use.
+ */
+int var_declare(struct unit *, enum lang_var_scope, uint32_t at, const char *name,
+	const struct lang_type *, struct lang_var **out);
+int var_read(struct unit *, struct lang_node *);
+int var_write(struct unit *, struct lang_node *, const struct lang_type *t);
+/* An assignment of any kind, or ++ and --: to `left = right`. */
+int check_assignment(struct unit *, struct lang_node *);
+/* A declaration or an inline definition; u->at is at its first word. */
+int parse_declaration(struct unit *);
+/* The common parts of binary operators whose operands are checked already. */
+int check_operands(struct unit *, struct lang_node **node);
 /* The keys of an aggregation, or its bare use. */
 int check_agg(struct unit *, struct lang_node *);
 /* `*node` as type `t`: folded, wrapped in a cast, or as it is. */

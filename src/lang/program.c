@@ -295,7 +295,7 @@ static struct lang_clause *clause(struct unit *u)
 	return c;
 }
 
-/* Words that begin what is not a clause: said so, instead of "no such probe". */
+/* Does a word that begins a declaration stand here, and not a description? */
 static int declaration(struct unit *u)
 {
 	static const char *const starts[] = {"auto", "const", "enum", "extern", "inline",
@@ -334,9 +334,11 @@ int parse_program(struct unit *u)
 			u->at++;
 			continue;
 		}
-		if (declaration(u))
-			return fail(u, u->at, "D_SYNTAX", "",
-				"declarations are not supported yet");
+		if (declaration(u)) {
+			if (parse_declaration(u))
+				return DTPROC_ESYNTAX;
+			continue;
+		}
 		*last = clause(u);
 		if (!*last)
 			return DTPROC_ESYNTAX;
@@ -368,6 +370,11 @@ void lang_scope_close(struct lang_scope *s)
 	free(s);
 }
 
+uint32_t lang_scope_bytes(const struct lang_scope *s, enum lang_var_scope scope)
+{
+	return s->used[scope];
+}
+
 const struct lang_agg *lang_scope_agg(const struct lang_scope *s, uint32_t id)
 {
 	return id && id <= s->aggs.n ? s->aggs.at[id - 1] : NULL;
@@ -391,11 +398,13 @@ int lang_compile(
 {
 	struct unit u = {.scope = scope, .src = src};
 	size_t len = strlen(src->text), aggs = scope->aggs.n, vars = scope->vars.n;
+	uint32_t used[LANG_V_SCOPES];
 	int err;
 
 	if (len > LANG_TEXT_MAX)
 		return err_set(DTPROC_ESYNTAX, "[D_SYNTAX] text is longer than %u bytes",
 			LANG_TEXT_MAX);
+	memcpy(used, scope->used, sizeof used);
 	u.arena = arena_open();
 	if (!u.arena)
 		return DTPROC_ENOMEM;
@@ -413,6 +422,7 @@ int lang_compile(
 	if (err) {
 		scope->aggs.n = aggs;
 		scope->vars.n = vars;
+		memcpy(scope->used, used, sizeof used);
 		arena_close(u.arena);
 		return err;
 	}

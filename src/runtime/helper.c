@@ -214,6 +214,62 @@ static uint64_t raise_fault(struct rt_hit *hit, uint64_t code, uint64_t value, u
 		value);
 }
 
+/* ------------------------------------------------------- thread-local variables */
+
+static uint64_t self_get(
+	struct rt_hit *hit, uint64_t var, uint64_t b, uint64_t c, uint64_t d, uint64_t e)
+{
+	const struct rt_self *s = rt_self_find(hit, RT_SELF_NUMBERS, (uint32_t)var);
+
+	return s ? RT_READ(&s->value) : 0;
+}
+
+/* Zero gives the room back. */
+static uint64_t self_set(
+	struct rt_hit *hit, uint64_t var, uint64_t v, uint64_t c, uint64_t d, uint64_t e)
+{
+	struct rt_self *s;
+
+	if (!(uint32_t)var)
+		return fault(hit, RT_FAULT_ILLOP, var);
+	if (!v) {
+		rt_self_drop(hit, RT_SELF_NUMBERS, (uint32_t)var);
+		return 0;
+	}
+	s = rt_self_make(hit, RT_SELF_NUMBERS, (uint32_t)var);
+	if (s)
+		RT_WRITE(&s->value, v);
+	return 0;
+}
+
+static uint64_t self_load(struct rt_hit *hit, uint64_t var, uint64_t to, uint64_t size,
+	uint64_t d, uint64_t e)
+{
+	const struct rt_self *s = rt_self_find(hit, RT_SELF_STRINGS, (uint32_t)var);
+
+	copy_string((char *)(uintptr_t)to, size, s ? (const char *)&s->value : "",
+		s ? RT_SELF_TEXT : 1);
+	return 0;
+}
+
+static uint64_t self_store(struct rt_hit *hit, uint64_t var, uint64_t from, uint64_t size,
+	uint64_t d, uint64_t e)
+{
+	const char *text = (const char *)(uintptr_t)from;
+	struct rt_self *s;
+
+	if (!(uint32_t)var)
+		return fault(hit, RT_FAULT_ILLOP, var);
+	if (!*text) {
+		rt_self_drop(hit, RT_SELF_STRINGS, (uint32_t)var);
+		return 0;
+	}
+	s = rt_self_make(hit, RT_SELF_STRINGS, (uint32_t)var);
+	if (s)
+		copy_string((char *)&s->value, RT_SELF_TEXT, text, size);
+	return 0;
+}
+
 #define IN RT_ARG_IN, RT_ARG_SIZE
 #define OUT RT_ARG_OUT, RT_ARG_SIZE
 
@@ -232,4 +288,8 @@ const struct rt_helper rt_helpers[RT_HELPERS] = {
 	[RT_HELPER_EMIT] = {"emit", emit, {IN}},
 	[RT_HELPER_EXIT] = {"exit", end, {RT_ARG_NONE}},
 	[RT_HELPER_FAULT] = {"fault", raise_fault, {RT_ARG_CONST, RT_ARG_SCALAR}},
+	[RT_HELPER_SELF_GET] = {"self_get", self_get, {RT_ARG_CONST}},
+	[RT_HELPER_SELF_SET] = {"self_set", self_set, {RT_ARG_CONST, RT_ARG_SCALAR}},
+	[RT_HELPER_SELF_LOAD] = {"self_load", self_load, {RT_ARG_CONST, OUT}},
+	[RT_HELPER_SELF_STORE] = {"self_store", self_store, {RT_ARG_CONST, IN}},
 };

@@ -27,7 +27,9 @@
 #include <stdint.h>
 
 #define RT_LANES_MAX 256u
-#define RT_SCRATCH_BYTES 16384u /* working memory of a run: strings, record, keys */
+#define RT_SCRATCH_BYTES 16384u   /* working memory of a run: strings, record, keys */
+#define RT_LOCALS_BYTES 4096u     /* this-> variables: they last for a hit */
+#define RT_GLOBALS_MAX (1u << 20) /* global variables of a session */
 #define RT_RECORD_MAX RT_SCRATCH_BYTES
 #define RT_KEY_MAX 4096u   /* bytes of a key tuple */
 #define RT_WORDS_MAX 8192u /* 64-bit words of an aggregation's value */
@@ -99,10 +101,12 @@ struct rt_params {
 	uint32_t agg_bytes;  /* [4 MiB] keys and values, at least 4 KiB */
 	uint32_t probes;     /* [65536] ids below this can have names */
 	uint32_t name_bytes; /* [4 MiB] of all probe names together */
+	uint32_t self_bytes; /* [1 MiB] self-> variables, at least 4 KiB */
 };
 
 struct rt_header; /* the segment's own structs: segment.h */
 struct rt_lane;
+struct rt_self;
 
 /* An engine's side of one lane.  Private memory; large, so not for a stack. */
 struct rt_view {
@@ -115,10 +119,15 @@ struct rt_view {
 	const char *text;
 	struct rt_params geo; /* checked copy */
 	uint32_t index_mask;
-	uint64_t head;      /* of the ring */
-	uint64_t heap_used; /* bytes */
-	uint32_t busy;      /* a program runs: what comes now is re-entered */
-	uint32_t urgent;    /* the client should look now */
+	uint64_t head;          /* of the ring */
+	uint64_t heap_used;     /* bytes */
+	uint32_t busy;          /* a program runs: what comes now is re-entered */
+	uint32_t urgent;        /* the client should look now */
+	uint32_t self_mask;     /* slots of self-> variables, less one */
+	struct rt_self *self;   /* the lane's self-> variables: numbers, then strings */
+	unsigned char *globals; /* NULL: none */
+	uint32_t globals_bytes;
+	uint64_t locals[RT_LOCALS_BYTES / 8];
 	uint64_t scratch[RT_SCRATCH_BYTES / 8];
 };
 
@@ -136,6 +145,7 @@ struct rt_hit {
 	uint32_t fault;   /* enum rt_fault of the last run */
 	uint64_t fault_value;
 	uint32_t fault_pc; /* instruction that faulted */
+	uint32_t locals;   /* bytes of this-> variables made zero for this hit */
 };
 
 enum rt_hit_flags {
@@ -149,9 +159,16 @@ size_t rt_segment_size(const struct rt_params *);
  * `mem`.  A lane has at most one view at a time; a later one goes on where it ended.
  */
 int rt_segment_attach(void *mem, size_t size, uint32_t lane, struct rt_view *out);
+/*
+ * Gives the view the session's global variables: memory that all views of a session
+ * share, `bytes` long, zero at first.
+ */
+void rt_view_globals(struct rt_view *, void *mem, uint32_t bytes);
 /* After a run: 1 when the engine should write to the doorbell's descriptor now. */
 int rt_view_bell(struct rt_view *);
 
+/* Makes the first `bytes` of this-> variables zero, once for each hit. */
+void rt_run_locals(struct rt_hit *, uint32_t bytes);
 /* Brackets of a run, for who executes programs.  0: run it; else why not. */
 enum rt_skip { RT_RUN, RT_SKIP_STOPPED, RT_SKIP_BUSY };
 enum rt_skip rt_run_begin(struct rt_hit *, uint32_t program);
@@ -218,6 +235,7 @@ struct rt_drops {
 	uint64_t ring;    /* records that found the ring full */
 	uint64_t agg;     /* updates that found no room for a new key */
 	uint64_t busy;    /* hits inside a running program */
+	uint64_t self;    /* self-> variables that found no room */
 	uint64_t corrupt; /* times a ring had to be skipped */
 	uint64_t faults;  /* clauses ended by a fault */
 };
@@ -298,6 +316,10 @@ enum rt_helper_id {
 	RT_HELPER_EMIT,
 	RT_HELPER_EXIT,
 	RT_HELPER_FAULT,
+	RT_HELPER_SELF_GET,
+	RT_HELPER_SELF_SET,
+	RT_HELPER_SELF_LOAD,
+	RT_HELPER_SELF_STORE,
 	RT_HELPERS,
 };
 

@@ -25,6 +25,16 @@ static size_t pages(size_t n)
 	return (n + RT_PAGE - 1) & ~(size_t)(RT_PAGE - 1);
 }
 
+/* How many slots of both kinds fit, a power of two and at least 8. */
+static uint32_t slots_within(uint32_t bytes)
+{
+	uint32_t n = 8;
+
+	while (2ull * n * (RT_SELF_NUMBER_SLOT + RT_SELF_STRING_SLOT) <= bytes)
+		n *= 2;
+	return n;
+}
+
 int rt_params_normal(const struct rt_params *in, struct rt_params *out)
 {
 	struct rt_params p = *in;
@@ -34,8 +44,9 @@ int rt_params_normal(const struct rt_params *in, struct rt_params *out)
 	p.agg_bytes = p.agg_bytes ? p.agg_bytes : 4u << 20;
 	p.probes = p.probes ? p.probes : 65536;
 	p.name_bytes = p.name_bytes ? p.name_bytes : 4u << 20;
+	p.self_bytes = p.self_bytes ? p.self_bytes : 1u << 20;
 	if (p.lanes > RT_LANES_MAX || p.ring_bytes > 1u << 30 || p.agg_bytes > 1u << 30 ||
-		p.probes > 1u << 24 || p.name_bytes > 1u << 30)
+		p.probes > 1u << 24 || p.name_bytes > 1u << 30 || p.self_bytes > 1u << 30)
 		return RT_EINVAL;
 	p.ring_bytes = power_of_two(p.ring_bytes);
 	p.agg_bytes = (uint32_t)pages(p.agg_bytes);
@@ -49,13 +60,16 @@ void rt_map_of(const struct rt_params *geo, struct rt_map *out)
 	struct rt_map m;
 
 	m.slots = power_of_two(geo->agg_bytes / 32);
+	m.self_slots = slots_within(geo->self_bytes);
 	m.lanes = pages(sizeof(struct rt_header));
 	m.names = m.lanes + pages(sizeof(struct rt_lane) * geo->lanes);
 	m.text = m.names + pages(sizeof(uint32_t) * RT_PARTS * (size_t)geo->probes);
 	m.first = m.text + geo->name_bytes;
 	m.index = geo->ring_bytes;
 	m.heap = m.index + m.slots * sizeof(uint32_t);
-	m.per_lane = m.heap + geo->agg_bytes;
+	m.self = m.heap + geo->agg_bytes;
+	m.per_lane = m.self +
+		     pages(m.self_slots * (RT_SELF_NUMBER_SLOT + RT_SELF_STRING_SLOT));
 	m.size = m.first + m.per_lane * geo->lanes;
 	*out = m;
 }
@@ -108,6 +122,7 @@ static int geometry(const struct rt_header *header, size_t size, struct rt_param
 	geo.agg_bytes = RT_READ(&header->geo.agg_bytes);
 	geo.probes = RT_READ(&header->geo.probes);
 	geo.name_bytes = RT_READ(&header->geo.name_bytes);
+	geo.self_bytes = RT_READ(&header->geo.self_bytes);
 	if (rt_params_normal(&geo, &geo))
 		return RT_EINVAL;
 	rt_map_of(&geo, &map);
@@ -143,8 +158,13 @@ int rt_segment_attach(void *mem, size_t size, uint32_t lane, struct rt_view *out
 	out->heap_used = RT_READ(&out->lane->heap_used) & ~(uint64_t)7;
 	if (out->heap_used > geo.agg_bytes)
 		out->heap_used = geo.agg_bytes;
+	out->self = (struct rt_self *)(at + map.self);
+	out->self_mask = map.self_slots - 1;
+	out->globals = NULL;
+	out->globals_bytes = 0;
 	out->busy = out->urgent = 0;
 	rt_zero(out->scratch, sizeof out->scratch);
+	rt_zero(out->locals, sizeof out->locals);
 	return 0;
 }
 
@@ -236,6 +256,21 @@ int rt_view_bell(struct rt_view *view)
 }
 
 /* ------------------------------------------------------------------------ a run */
+
+void rt_view_globals(struct rt_view *view, void *mem, uint32_t bytes)
+{
+	view->globals = mem;
+	view->globals_bytes = bytes;
+}
+
+void rt_run_locals(struct rt_hit *hit, uint32_t bytes)
+{
+	if (bytes > hit->locals) {
+		rt_zero((unsigned char *)hit->view->locals + hit->locals,
+			bytes - hit->locals);
+		hit->locals = bytes;
+	}
+}
 
 enum rt_skip rt_run_begin(struct rt_hit *hit, uint32_t program)
 {

@@ -29,6 +29,7 @@ struct rt_lane {
 	_Alignas(64) uint64_t head; /* bytes ever put into the ring */
 	uint64_t ring_drops, agg_drops, busy_drops, faults;
 	uint64_t heap_used; /* bytes of complete entries */
+	uint64_t self_drops;
 	/* Written by the client. */
 	_Alignas(64) uint64_t tail; /* bytes ever taken from the ring */
 	uint64_t corrupt;
@@ -45,10 +46,20 @@ struct rt_entry {
 	uint64_t pad; /* room for a generation: clear() and trunc() */
 };
 
+/* A self-> variable of one thread; var 0: free. */
+struct rt_self {
+	uint32_t tid, var;
+	uint64_t value; /* of a number; of a string its bytes begin here */
+};
+#define RT_SELF_TEXT 256u /* bytes of a string */
+#define RT_SELF_NUMBER_SLOT (sizeof(struct rt_self))
+#define RT_SELF_STRING_SLOT (sizeof(uint64_t) + RT_SELF_TEXT)
+
 /* Where the areas of a geometry start. */
 struct rt_map {
-	size_t lanes, names, text, first, per_lane, index, heap, size;
-	uint32_t slots; /* of a lane's index */
+	size_t lanes, names, text, first, per_lane, index, heap, self, size;
+	uint32_t slots;      /* of a lane's index */
+	uint32_t self_slots; /* of each of its two tables of self-> variables */
 };
 
 /* Fills in defaults and rounds; 0, or RT_EINVAL. */
@@ -105,6 +116,14 @@ void rt_ring_put(
 /* Updates one key of an aggregation in place, or counts a drop. */
 void rt_agg_update(struct rt_view *, uint32_t id, enum rt_agg_func, uint64_t param,
 	const void *key, uint32_t key_bytes, int64_t value);
+/*
+ * The slot of a thread's self-> variable among the numbers or the strings; NULL: it has
+ * none.  rt_self_make() makes one: NULL when there is no room, which is counted.
+ */
+enum rt_self_kind { RT_SELF_NUMBERS, RT_SELF_STRINGS };
+struct rt_self *rt_self_find(const struct rt_hit *, enum rt_self_kind, uint32_t var);
+struct rt_self *rt_self_make(const struct rt_hit *, enum rt_self_kind, uint32_t var);
+void rt_self_drop(const struct rt_hit *, enum rt_self_kind, uint32_t var);
 /* The number `which`; sets hit->fault when nobody can tell. */
 uint64_t rt_value_get(struct rt_hit *, uint32_t which);
 

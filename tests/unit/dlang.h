@@ -21,6 +21,7 @@ struct dbench {
 	size_t size;
 	struct cg *cg;
 	struct cg_script *script;
+	uint64_t globals[512];
 	unsigned args_read; /* how often the host was asked for an argument */
 };
 
@@ -79,6 +80,7 @@ static inline int bench_open(struct dbench *b, const struct rt_params *params)
 		rt_segment_attach(b->mem, b->size, 0, &b->view) ||
 		rt_client_name(&b->client, 3, names) || cg_open(&b->cg))
 		return -1;
+	rt_view_globals(&b->view, b->globals, sizeof b->globals);
 	b->hit = (struct rt_hit){.view = &b->view,
 		.host = &bench_host,
 		.cookie = b,

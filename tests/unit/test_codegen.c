@@ -349,6 +349,89 @@ static void test_scripts_share(void **state)
 		bench_compile(&bench, "END { @a[1] = sum(3); }"), DTPROC_ESYNTAX);
 }
 
+/* Runs clause 0 of a text; the last action's value. */
+static int64_t last_value(const char *text)
+{
+	const struct cg_clause *c;
+	struct rt_record record;
+
+	if (bench_compile(&bench, text))
+		fail_msg("%s: %s", text, err_text());
+	c = bench.script->clauses;
+	if (bench_run(&bench, 0) == -2)
+		fail_msg("%s: %s", text, err_text());
+	assert_int_equal(rt_ring_next(&bench.client, 0, &record, payload), 1);
+	assert_int_equal(record.kind, RT_RECORD_DATA);
+	return (int64_t)payload[c->actions[c->n_actions - 1].fields[0].offset / 8];
+}
+
+static void test_variables(void **state)
+{
+	assert_int_equal(last_value("BEGIN { x = 5; x += 2; x <<= 3; trace(x); }"), 56);
+	assert_int_equal(last_value("BEGIN { trace(x++ * 100 + x--); }"), 5657);
+	assert_int_equal(last_value("BEGIN { trace(++x); trace(--x - 1); }"), 55);
+	assert_int_equal(last_value("int8_t c; BEGIN { c = 300; trace(c); }"), 44);
+	assert_int_equal(last_value("BEGIN { n++; n++; trace(n); }"), 2);
+	assert_int_equal(last_value("BEGIN { y = z = arg0; trace(y + z); }"), 14);
+	assert_int_equal(
+		last_value("BEGIN { z = arg0 ? (y = 3) : 4; trace(y * z); }"), 9);
+	assert_int_equal(last_value("self int t; BEGIN { trace(self->t); }"), 0);
+	assert_int_equal(
+		last_value("BEGIN { self->t = 9; self->t += 2; trace(self->t); }"), 11);
+	bench.hit.tid++; /* another thread has its own */
+	assert_int_equal(last_value("BEGIN { trace(self->t); }"), 0);
+	bench.hit.tid--;
+	assert_int_equal(last_value("BEGIN { trace(self->t++); }"), 11);
+	assert_int_equal(last_value("BEGIN { self->t = 0; trace(self->t); }"), 0);
+	assert_int_equal(
+		last_value("BEGIN { p = (char *)0x1000; p += 4; trace(*p); }"), 'o');
+	assert_int_equal(last_value("BEGIN { p -= 3; trace(p[0]); }"), 'e');
+	assert_int_equal(
+		last_value("inline int FEW = 2 + 1; inline string S = \"victim\";"
+			   "BEGIN { trace(FEW + (S == execname)); }"),
+		4);
+}
+
+static void test_string_variables(void **state)
+{
+	last_value("BEGIN { s = execname; trace(s); }");
+	assert_string_equal((char *)payload, "victim");
+	last_value("BEGIN { s = s == \"victim\" ? \"was\" : \"not\"; trace(s); }");
+	assert_string_equal((char *)payload, "was");
+	last_value("BEGIN { self->s = s; s = \"\"; trace(self->s); }");
+	assert_string_equal((char *)payload, "was");
+	last_value("BEGIN { this->s = self->s; trace(this->s); }");
+	assert_string_equal((char *)payload, "was");
+	assert_int_equal(last_value("BEGIN { trace(strlen(s) + strlen(self->s)); }"), 3);
+}
+
+/* this-> lasts through the clauses of one firing, and begins as zero in the next. */
+static void test_clause_local(void **state)
+{
+	struct rt_record record;
+
+	assert_int_equal(bench_compile(&bench, "BEGIN { this->n += 2; trace(this->n); }"
+					       "BEGIN { this->n += 3; trace(this->n); }"),
+		0);
+	for (int firing = 0; firing < 2; firing++) {
+		bench.hit.locals = 0; /* an engine begins with a fresh hit */
+		for (unsigned i = 0; i < 2; i++) {
+			assert_int_equal(bench_run(&bench, i), 0);
+			assert_int_equal(
+				rt_ring_next(&bench.client, 0, &record, payload), 1);
+			assert_int_equal(payload[0], i ? 5 : 2);
+		}
+	}
+}
+
+/* An assignment records nothing, so that nothing is printed. */
+static void test_assignment_is_silent(void **state)
+{
+	assert_int_equal(
+		bench_compile(&bench, "BEGIN { x = 1; @[x] = count(); x++; }"), 0);
+	assert_int_equal(bench.script->clauses[0].has_record, 0);
+}
+
 #define BENCH_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -364,6 +447,10 @@ int main(void)
 		BENCH_TEST(test_printf_layout),
 		BENCH_TEST(test_aggregations),
 		BENCH_TEST(test_scripts_share),
+		BENCH_TEST(test_variables),
+		BENCH_TEST(test_string_variables),
+		BENCH_TEST(test_clause_local),
+		BENCH_TEST(test_assignment_is_silent),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Names: built-ins, variables and inline constants; assignments and declarations.
+ *
+ * A variable has the type of its declaration or of the first value assigned to it.  Its
+ * place is given here once for the session: globals and this-> variables lie at an offset
+ * of their memory (8 bytes a number, LANG_STRSIZE a string), self-> variables have an id.
+ *
+ * Every kind of assignment becomes `variable = value`: x += 2 is x = x + 2, and x++ is
+ * that with the old value kept.  So who makes code knows one form.
+ */
+#include "parts.h"
+
+#include <runtime/runtime.h>
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *const prefixes[] = {"", "this->", "self->", ""};
+
+static struct lang_var *find(
+	const struct unit *u, enum lang_var_scope scope, const char *name)
+{
+	for (size_t i = u->scope->vars.n; i-- > 0;) {
+		struct lang_var *v = u->scope->vars.at[i];
+		if (v->scope == scope && !strcmp(v->name, name))
+			return v;
+	}
+	return NULL;
+}
+
+/* ---------------------------------------------------------------------- declaring */
+
+/* Gives a variable its place; 0 or the diagnostic. */
+static int place(struct unit *u, uint32_t at, struct lang_var *v)
+{
+	static const uint32_t limits[LANG_V_SCOPES] = {
+		RT_GLOBALS_MAX, RT_LOCALS_BYTES, UINT32_MAX - 1};
+	uint32_t *used, bytes = v->type->kind == LANG_T_STRING ? LANG_STRSIZE : 8;
+
+	if (v->scope == LANG_V_INLINE)
+		return 0;
+	used = &u->scope->used[v->scope];
+	if (v->scope == LANG_V_SELF) {
+		v->place = ++*used;
+		return 0;
+	}
+	if (bytes > limits[v->scope] - *used)
+		return fail(u, at, "D_ID_OFLOW", "", "no room for variable %s%s",
+			prefixes[v->scope], v->name);
+	v->place = *used;
+	*used += bytes;
+	return 0;
+}
+
+/* A type that lives as long as the scope: pointers to what the text made are ulong. */
+static const struct lang_type *lasting(const struct lang_type *t)
+{
+	if (t->kind == LANG_T_STRING)
+		return &lang_type_string;
+	return t;
+}
+
+/* A copy of a pointer type's chain in the scope's memory. */
+static const struct lang_type *kept(struct unit *u, const struct lang_type *t)
+{
+	struct lang_type *copy;
+
+	if (t->kind != LANG_T_POINTER)
+		return lasting(t);
+	copy = arena_alloc(u->scope->arena, sizeof *copy);
+	if (!copy)
+		return NULL;
+	*copy = *t;
+	copy->name = arena_copy(u->scope->arena, t->name, strlen(t->name));
+	copy->to = kept(u, t->to);
+	return copy->name && copy->to ? copy : NULL;
+}
+
+int var_declare(struct unit *u, enum lang_var_scope scope, uint32_t at, const char *name,
+	const struct lang_type *t, struct lang_var **out)
+{
+	struct lang_var *v;
+
+	if (!lang_type_is_scalar(t) && t->kind != LANG_T_STRING)
+		return fail(u, at, "D_DECL_VOID", "",
+			"variable %s%s may not have type %s", prefixes[scope], name,
+			t->name);
+	if (u->scope->vars.n >= LANG_VARS_MAX)
+		return fail(
+			u, at, "D_ID_OFLOW", "", "more than %d variables", LANG_VARS_MAX);
+	v = arena_alloc(u->scope->arena, sizeof *v);
+	if (!v)
+		return DTPROC_ENOMEM;
+	v->scope = scope;
+	v->name = arena_copy(u->scope->arena, name, strlen(name));
+	v->type = kept(u, t);
+	if (!v->name || !v->type || vec_push(&u->scope->vars, v))
+		return err_nomem("a variable");
+	if (out)
+		*out = v;
+	return place(u, at, v);
+}
+
+/* ---------------------------------------------------------------------- resolving */
+
+static int undefined(struct unit *u, const struct lang_node *n)
+{
+	char hint[64];
+
+	if (n->value != LANG_V_GLOBAL)
+		return fail(u, n->at, "D_IDENT_UNDEF", "assign to it first",
+			"failed to resolve %s%s: it has no value yet", prefixes[n->value],
+			n->text);
+	if (func_find(n->text, n->len))
+		return fail(u, n->at, "D_IDENT_BADREF", "expected (",
+			"function '%s' may not be used as a variable", n->text);
+	return fail(u, n->at, "D_IDENT_UNDEF",
+		near_name(n->text, builtin_name, hint, sizeof hint),
+		"failed to resolve %s: unknown variable name", n->text);
+}
+
+static void is_variable(struct lang_node *n, struct lang_var *v)
+{
+	n->kind = LANG_N_VAR;
+	n->var = v;
+	n->type = v->type;
+}
+
+static void is_constant(struct lang_node *n, const struct lang_var *v)
+{
+	n->kind = v->type->kind == LANG_T_STRING ? LANG_N_STRING : LANG_N_INT;
+	n->type = v->type;
+	n->value = v->value;
+	n->text = v->text;
+	n->len = v->len;
+}
+
+int var_read(struct unit *u, struct lang_node *n)
+{
+	struct lang_var *v = find(u, (enum lang_var_scope)n->value, n->text);
+
+	if (!v && n->value == LANG_V_GLOBAL) {
+		n->builtin = builtin_find(n->text, n->len);
+		if (n->builtin) {
+			n->kind = LANG_N_BUILTIN;
+			n->type = n->builtin->type;
+			return 0;
+		}
+		v = find(u, LANG_V_INLINE, n->text);
+		if (v) {
+			is_constant(n, v);
+			return 0;
+		}
+	}
+	if (!v)
+		return undefined(u, n);
+	is_variable(n, v);
+	return 0;
+}
+
+int var_write(struct unit *u, struct lang_node *n, const struct lang_type *t)
+{
+	static const struct lang_type unknown = {.kind = LANG_T_INT,
+		.size = 8,
+		.is_signed = 1,
+		.rank = 4,
+		.name = "int64_t"};
+	struct lang_var *v;
+
+	if (n->kind != LANG_N_IDENT)
+		return fail(
+			u, n->at, "D_OP_LVAL", "", "only a variable can be assigned to");
+	if (n->value == LANG_V_GLOBAL &&
+		(builtin_find(n->text, n->len) || find(u, LANG_V_INLINE, n->text)))
+		return fail(u, n->at, "D_OP_WRITE", "", "%s is not a writable variable",
+			n->text);
+	if (n->value == LANG_V_GLOBAL && func_find(n->text, n->len))
+		return undefined(u, n);
+	v = find(u, (enum lang_var_scope)n->value, n->text);
+	if (!v && var_declare(u, (enum lang_var_scope)n->value, n->at, n->text,
+			  t ? t : &unknown, &v))
+		return DTPROC_ESYNTAX;
+	is_variable(n, v);
+	return 0;
+}
+
+/* --------------------------------------------------------------------- assignments */
+
+static enum lang_op operation_of(enum lang_op op)
+{
+	static const enum lang_op ops[] = {
+		[LANG_OP_ADD_ASSIGN] = LANG_OP_ADD,
+		[LANG_OP_SUB_ASSIGN] = LANG_OP_SUB,
+		[LANG_OP_MUL_ASSIGN] = LANG_OP_MUL,
+		[LANG_OP_DIV_ASSIGN] = LANG_OP_DIV,
+		[LANG_OP_MOD_ASSIGN] = LANG_OP_MOD,
+		[LANG_OP_AND_ASSIGN] = LANG_OP_AND,
+		[LANG_OP_XOR_ASSIGN] = LANG_OP_XOR,
+		[LANG_OP_OR_ASSIGN] = LANG_OP_OR,
+		[LANG_OP_LSH_ASSIGN] = LANG_OP_LSH,
+		[LANG_OP_RSH_ASSIGN] = LANG_OP_RSH,
+	};
+
+	if (op <= LANG_OP_RSH_ASSIGN)
+		return ops[op];
+	return op == LANG_OP_PREINC || op == LANG_OP_POSTINC ? LANG_OP_ADD : LANG_OP_SUB;
+}
+
+/* The value as the variable's type, or why it cannot be. */
+static int fitting(struct unit *u, const struct lang_node *var, struct lang_node **value)
+{
+	const struct lang_type *to = var->type, *from = (*value)->type;
+
+	if ((to->kind == LANG_T_STRING) == (from->kind == LANG_T_STRING))
+		return to->kind == LANG_T_STRING ? 0 : convert(u, value, to);
+	return fail(u, (*value)->at, "D_OP_INCOMPAT", "",
+		"operands have incompatible types: \"%s\" = \"%s\"", to->name,
+		from->name);
+}
+
+/* A node `var op by`, checked. */
+static struct lang_node *combined(struct unit *u, const struct lang_node *at,
+	struct lang_node *var, struct lang_node *by)
+{
+	struct lang_node *n = node_new(u, LANG_N_BINARY, at->at);
+
+	if (!n)
+		return NULL;
+	n->op = operation_of(at->op);
+	n->left = var;
+	n->right = by;
+	n->height = at->height;
+	return check_operands(u, &n) ? NULL : n;
+}
+
+static struct lang_node *one(struct unit *u, uint32_t at)
+{
+	struct lang_node *n = node_new(u, LANG_N_INT, at);
+
+	if (n) {
+		n->type = &lang_type_int;
+		n->value = 1;
+	}
+	return n;
+}
+
+/* A copy of a variable's node, to be read in its own assignment. */
+static struct lang_node *copy_of(struct unit *u, const struct lang_node *var)
+{
+	struct lang_node *n = node_new(u, LANG_N_VAR, var->at);
+
+	if (n) {
+		n->type = var->type;
+		n->var = var->var;
+		n->text = var->text;
+		n->len = var->len;
+	}
+	return n;
+}
+
+/* ++x and x++ become x = x + 1, of which x++ keeps the old value. */
+static int check_step(struct unit *u, struct lang_node *n)
+{
+	struct lang_node *read, *by = one(u, n->at), *inner = n;
+	int post = n->op == LANG_OP_POSTINC || n->op == LANG_OP_POSTDEC;
+
+	if (var_write(u, n->left, NULL) || !by || !(read = copy_of(u, n->left)))
+		return DTPROC_ESYNTAX;
+	by = combined(u, n, read, by);
+	if (!by || (post && !(inner = node_new(u, LANG_N_BINARY, n->at))))
+		return DTPROC_ESYNTAX;
+	inner->kind = LANG_N_BINARY;
+	inner->op = LANG_OP_ASSIGN;
+	inner->left = post ? copy_of(u, n->left) : n->left;
+	inner->right = by;
+	inner->type = n->type = n->left->type;
+	n->height += 2;
+	if (post)
+		n->right = inner;
+	return !inner->left || fitting(u, n->left, &inner->right) ? DTPROC_ESYNTAX : 0;
+}
+
+int check_assignment(struct unit *u, struct lang_node *n)
+{
+	struct lang_node *read;
+
+	if (n->left->kind != LANG_N_IDENT)
+		return fail(u, n->at, "D_OP_LVAL",
+			n->op == LANG_OP_ASSIGN ? "== compares" : "",
+			"operator %s requires a variable", op_text(n->op));
+	if (n->op > LANG_OP_RSH_ASSIGN)
+		return check_step(u, n);
+	if (check_expression(u, &n->right))
+		return DTPROC_ESYNTAX;
+	if (n->right->type->kind == LANG_T_DYN || n->right->type->kind == LANG_T_ACTION)
+		return fail(u, n->right->at, "D_OP_DYN", "",
+			"operator %s: the right side has no value", op_text(n->op));
+	if (var_write(u, n->left, n->right->type))
+		return DTPROC_ESYNTAX;
+	if (n->op != LANG_OP_ASSIGN) {
+		read = copy_of(u, n->left);
+		n->right = read ? combined(u, n, read, n->right) : NULL;
+		if (!n->right)
+			return DTPROC_ESYNTAX;
+		n->op = LANG_OP_ASSIGN;
+		n->height++;
+	}
+	n->type = n->left->type;
+	return fitting(u, n->left, &n->right);
+}
+
+/* -------------------------------------------------------------------- declarations */
+
+/* inline type name = constant; */
+static int inline_constant(
+	struct unit *u, const struct lang_type *t, const char *name, uint32_t at)
+{
+	struct lang_node *n;
+	struct lang_var *v;
+
+	if (expect(u, "="))
+		return DTPROC_ESYNTAX;
+	n = parse_expression(u);
+	if (!n || check_expression(u, &n))
+		return DTPROC_ESYNTAX;
+	if (n->kind != LANG_N_INT && n->kind != LANG_N_STRING)
+		return fail(u, n->at, "D_SYNTAX", "expected a constant",
+			"only constants can be inline");
+	if ((t->kind == LANG_T_STRING) != (n->kind == LANG_N_STRING))
+		return fail(u, n->at, "D_OP_INCOMPAT", "",
+			"inline %s is of another type than its value", name);
+	if (var_declare(u, LANG_V_INLINE, at, name, t, &v))
+		return DTPROC_ESYNTAX;
+	v->value = lang_type_fit(t, n->value);
+	v->len = n->len;
+	v->text = n->kind == LANG_N_STRING ? arena_copy(u->scope->arena, n->text, n->len)
+					   : NULL;
+	return 0;
+}
+
+/* One name of a declaration. */
+static int declare(struct unit *u, enum lang_var_scope scope, const struct lang_type *t)
+{
+	uint32_t at = u->tok.at;
+	struct lang_var *old;
+	char *name;
+
+	if (u->tok.kind != T_NAME)
+		return fail_syntax(u, "a name");
+	name = arena_copy(u->arena, u->tok.text, u->tok.len);
+	if (!name)
+		return DTPROC_ENOMEM;
+	old = find(u, scope, name);
+	if (old && (old->type->kind != t->kind || old->type->size != lasting(t)->size ||
+			   scope == LANG_V_INLINE))
+		return fail(u, at, "D_DECL_IDRED", "", "identifier redeclared: %s%s",
+			prefixes[scope], name);
+	if (scope == LANG_V_GLOBAL &&
+		(builtin_find(name, strlen(name)) || func_find(name, strlen(name))))
+		return fail(u, at, "D_DECL_IDRED", "", "identifier redeclared: %s", name);
+	if (next(u))
+		return DTPROC_ESYNTAX;
+	if (is_mark(u, "["))
+		return fail(u, u->tok.at, "D_SYNTAX", "",
+			"associative arrays are not supported yet");
+	if (scope == LANG_V_INLINE)
+		return inline_constant(u, t, name, at);
+	return old ? 0 : var_declare(u, scope, at, name, t, NULL);
+}
+
+static int scope_word(struct unit *u, enum lang_var_scope *scope)
+{
+	static const char *const words[] = {"", "this", "self", "inline"};
+
+	*scope = LANG_V_GLOBAL;
+	for (int i = LANG_V_THIS; i <= LANG_V_INLINE; i++) {
+		if (is_word(u, words[i])) {
+			*scope = (enum lang_var_scope)i;
+			return next(u);
+		}
+	}
+	return 0;
+}
+
+int parse_declaration(struct unit *u)
+{
+	const struct lang_type *t;
+	enum lang_var_scope scope;
+
+	if (next(u) || scope_word(u, &scope) || parse_type(u, &t))
+		return DTPROC_ESYNTAX;
+	if (!t)
+		return fail(u, u->tok.at, "D_SYNTAX", "",
+			"structures and other declarations are not supported yet");
+	for (;;) {
+		if (declare(u, scope, t))
+			return DTPROC_ESYNTAX;
+		if (!is_mark(u, ","))
+			break;
+		if (next(u))
+			return DTPROC_ESYNTAX;
+	}
+	if (!is_mark(u, ";"))
+		return fail_syntax(u, "\";\"");
+	u->at = u->tok.end;
+	return 0;
+}
