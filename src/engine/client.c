@@ -79,6 +79,7 @@ static int prepare(struct engine_set *s, struct engine_unit *u)
 	u->own = c;
 	if (rt_segment_attach(u->memory, u->size, 0, &c->view))
 		return err_set(DTPROC_EPROTO, "the client's own segment is not sound");
+	rt_view_globals(&c->view, s->globals, s->globals_size);
 	return 0;
 }
 

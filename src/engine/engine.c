@@ -33,6 +33,12 @@ int engine_open(const struct engine_config *config, struct engine_set **out)
 		free(s);
 		return err_errno(DTPROC_ESYS, errno, "eventfd");
 	}
+	int err = engine_make_globals(s);
+	if (err) {
+		close(s->doorbell);
+		free(s);
+		return err;
+	}
 	*out = s;
 	return 0;
 }
@@ -71,6 +77,7 @@ void engine_close(struct engine_set *s)
 	for (size_t i = 0; i < s->units.n; i++)
 		free_unit(s->units.at[i]);
 	vec_free(&s->units);
+	engine_free_globals(s);
 	close(s->doorbell);
 	free(s);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include <bpf/bpf.h>
 #include "own.h"
 
 static void parts_of(const struct probe *p, const char *parts[RT_PARTS])
@@ -37,15 +38,16 @@ static struct rt_params geometry(const struct engine_set *s, const struct engine
 	return g;
 }
 
-static int map_shared(struct engine_unit *u)
+/* A memfd of that size which nobody can make smaller, mapped. */
+static int sealed(const char *name, size_t size, int *fd, void **mem)
 {
-	u->memfd = memfd_create("dtproc-segment", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (u->memfd < 0)
+	*fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (*fd < 0)
 		return err_errno(DTPROC_ESYS, errno, "memfd_create");
-	if (ftruncate(u->memfd, (off_t)u->size) ||
-		fcntl(u->memfd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
-		return err_errno(DTPROC_ESYS, errno, "a segment of %zu bytes", u->size);
-	u->memory = mmap(NULL, u->size, PROT_READ | PROT_WRITE, MAP_SHARED, u->memfd, 0);
+	if (ftruncate(*fd, (off_t)size) ||
+		fcntl(*fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
+		return err_errno(DTPROC_ESYS, errno, "a segment of %zu bytes", size);
+	*mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
 	return 0;
 }
 
@@ -77,7 +79,7 @@ int engine_make_segment(
 	if (!u->size)
 		return err_set(DTPROC_EINVAL, "buffers of such a size are not possible");
 	if (sharing == ENGINE_SHARED)
-		err = map_shared(u);
+		err = sealed("dtproc-segment", u->size, &u->memfd, &u->memory);
 	else
 		u->memory = mmap(NULL, u->size, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -90,4 +92,52 @@ int engine_make_segment(
 	if (rt_segment_format(u->memory, u->size, &geo, &u->client))
 		return err_set(DTPROC_EINVAL, "buffers of such a size are not possible");
 	return name_probes(u);
+}
+
+/* The most that any program wants; what the compiler says is the session's total. */
+static uint32_t wanted(const struct engine_config *c)
+{
+	uint32_t most = 0;
+
+	for (size_t i = 0; i < c->n_programs; i++) {
+		struct bpf_blob head;
+
+		if (c->programs[i].bytes < sizeof head)
+			continue;
+		memcpy(&head, c->programs[i].blob, sizeof head);
+		most = head.globals > most ? head.globals : most;
+	}
+	return most > RT_GLOBALS_MAX ? RT_GLOBALS_MAX : most;
+}
+
+int engine_make_globals(struct engine_set *s)
+{
+	uint32_t size = wanted(&s->config);
+	void *mem = NULL;
+	int err;
+
+	s->globals_fd = -1;
+	if (!size)
+		return 0;
+	err = sealed("dtproc-globals", size, &s->globals_fd, &mem);
+	if (!err && mem == MAP_FAILED)
+		err = err_errno(
+			DTPROC_ESYS, errno, "memory for %u bytes of variables", size);
+	if (err) {
+		engine_free_globals(s);
+		return err;
+	}
+	s->globals = mem;
+	s->globals_size = size;
+	return 0;
+}
+
+void engine_free_globals(struct engine_set *s)
+{
+	if (s->globals)
+		munmap(s->globals, s->globals_size);
+	if (s->globals_fd >= 0)
+		close(s->globals_fd);
+	s->globals = NULL;
+	s->globals_fd = -1;
 }

@@ -91,8 +91,11 @@ int hold_maps(struct dtproc_proc *, struct victim_maps *out) MUST_USE;
 
 /* Replaces all programs: wire_program headers, each followed by its code. */
 int hold_programs(struct dtproc_proc *, const void *bytes, size_t len) MUST_USE;
-/* Hands the segment and its doorbell (an eventfd; -1: none) to the keeper. */
-int hold_segment(struct dtproc_proc *, int segment, int doorbell) MUST_USE;
+/*
+ * Hands the segment, its doorbell (an eventfd) and the memory of the session's global
+ * variables (-1: there are none) to the keeper.
+ */
+int hold_segment(struct dtproc_proc *, int segment, int doorbell, int globals) MUST_USE;
 /*
  * Arms `n` sites in one request and fills in their results; returns how many were
  * armed (those on memory not mapped yet among them), or a negative code when the

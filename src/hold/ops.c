@@ -173,14 +173,14 @@ int hold_programs(struct dtproc_proc *p, const void *bytes, size_t len)
 	return request_call(p, &req, NULL, 0, &reply);
 }
 
-int hold_segment(struct dtproc_proc *p, int segment, int doorbell)
+int hold_segment(struct dtproc_proc *p, int segment, int doorbell, int globals)
 {
 	CLEAN(hold_leave) struct hold_guard g = hold_enter(p);
 	struct wire_request req = {.op = WIRE_SEGMENT};
 	struct wire_reply reply;
-	int fds[2] = {segment, doorbell};
+	int fds[3] = {segment, doorbell, globals};
 
-	return request_call(p, &req, fds, 2, &reply);
+	return request_call(p, &req, fds, globals < 0 ? 2 : 3, &reply);
 }
 
 /* Sends `n` sites and, where they come back changed, fetches them. */
@@ -247,7 +247,8 @@ int hold_run_to(struct dtproc_proc *p, dtproc_addr addr, int timeout_ms)
 	int code = DTPROC_ESTATE, waited, removed;
 
 	if (lock_is_mine(&p->lock))
-		return err_set(DTPROC_ELOCK, "pid %d is locked by this thread", (int)p->pid);
+		return err_set(
+			DTPROC_ELOCK, "pid %d is locked by this thread", (int)p->pid);
 	int rc = dtproc_bkpt_add(p, addr, stop_there, &code, &b);
 	if (rc)
 		return rc;

@@ -99,7 +99,8 @@ int task_stat(struct task *t, int n, uint64_t *out)
 	return p && sscanf(p, "%lu", out) == 1 ? 0 : -1;
 }
 
-/* CPU time of a thread: the clock of a TID (clock_getcpuclockid(3), kernel's encoding). */
+/* CPU time of a thread: the clock of a TID (clock_getcpuclockid(3), kernel's encoding).
+ */
 static uint64_t thread_cpu_ns(pid_t tid)
 {
 	return clock_ns((clockid_t)(~(unsigned)tid << 3 | 6));
@@ -159,24 +160,26 @@ static void ring_doorbell(struct keeper *k)
 		log_line("keeper", 1, "doorbell: %s", strerror(errno));
 }
 
-static void run_program(
-	struct keeper *k, struct task *t, struct site *s, const struct site_user *u)
+/* One firing of a probe: its clauses share the timestamp and this-> variables. */
+static void run_program(struct keeper *k, struct rt_hit *hit, const struct site_user *u)
 {
-	struct cookie cookie = {k, t, s};
-	struct rt_hit hit = {.view = &k->view,
-		.host = &host,
-		.cookie = &cookie,
-		.probe = u->probe,
-		.pid = t->tgid,
-		.tid = t->tid};
-
-	bpf_program_run(k->programs.at[u->program], &hit);
+	if (hit->probe != u->probe) {
+		hit->probe = u->probe;
+		hit->locals = 0;
+	}
+	bpf_program_run(k->programs.at[u->program], hit);
 	if (rt_view_bell(&k->view))
 		ring_doorbell(k);
 }
 
 static void run_users(struct keeper *k, struct task *t, struct site *s)
 {
+	struct cookie cookie = {k, t, s};
+	struct rt_hit hit = {.view = &k->view,
+		.host = &host,
+		.cookie = &cookie,
+		.pid = t->tgid,
+		.tid = t->tid};
 	int probes = 0;
 
 	for (size_t i = 0; i < s->users.n; i++) {
@@ -184,8 +187,9 @@ static void run_users(struct keeper *k, struct task *t, struct site *s)
 		if (u->kind != WIRE_SITE_PROBE)
 			continue;
 		probes = 1;
-		if (k->view_ok && u->program < k->programs.n && k->programs.at[u->program])
-			run_program(k, t, s, u);
+		if (k->view_ok && u->program < k->programs.n &&
+			k->programs.at[u->program])
+			run_program(k, &hit, u);
 	}
 	k->ledger->hits += (uint64_t)probes;
 	if (s->events) {
@@ -240,7 +244,8 @@ static void go_past(struct keeper *k, struct task *t, struct site *s)
 		pt_poke_user(t->tid, pc, s->slot);
 	} else if (s->way != ARCH_EMULATE || emulate(k, t, s)) {
 		if (s->way == ARCH_EMULATE)
-			s->way = ARCH_STEP; /* it is resumed by a step, this time and on */
+			s->way =
+				ARCH_STEP; /* it is resumed by a step, this time and on */
 		pt_poke_user(t->tid, pc, s->addr);
 		t->skip = s->addr;
 	}

@@ -18,7 +18,7 @@
 struct call {
 	const struct wire_request *req;
 	struct wire_reply *rep;
-	int fds[2];
+	int fds[3];
 	int nfds;
 	int send_fd; /* goes with the reply; borrowed; -1: none */
 };
@@ -149,24 +149,41 @@ static int op_programs(struct keeper *k, struct call *c)
 	return code;
 }
 
-static int op_segment(struct keeper *k, struct call *c)
+/* Maps a memfd of the client's, which must not be able to shrink under us. */
+static int map_sealed(int fd, void **mem, size_t *size)
 {
 	struct stat st;
+	void *fresh;
 
-	if (c->nfds != 2)
-		return err_set(DTPROC_EPROTO, "a segment comes with two descriptors");
-	if (fstat(c->fds[0], &st) || st.st_size <= 0 ||
-		!(fcntl(c->fds[0], F_GET_SEALS) & F_SEAL_SHRINK))
+	if (fstat(fd, &st) || st.st_size <= 0 ||
+		!(fcntl(fd, F_GET_SEALS) & F_SEAL_SHRINK))
 		return err_set(DTPROC_EPROTO, "the segment could shrink");
-	void *mem = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED,
-		c->fds[0], 0);
-	if (mem == MAP_FAILED)
+	fresh = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (fresh == MAP_FAILED)
 		return err_errno(DTPROC_ENOMEM, errno, "mapping the segment");
-	if (k->segment)
-		munmap(k->segment, k->segment_size);
-	k->segment = mem;
-	k->segment_size = (size_t)st.st_size;
-	k->view_ok = !rt_segment_attach(mem, k->segment_size, 0, &k->view);
+	if (*mem)
+		munmap(*mem, *size);
+	*mem = fresh;
+	*size = (size_t)st.st_size;
+	return 0;
+}
+
+static int op_segment(struct keeper *k, struct call *c)
+{
+	int code;
+
+	if (c->nfds < 2)
+		return err_set(DTPROC_EPROTO, "a segment comes with two descriptors");
+	code = map_sealed(c->fds[0], &k->segment, &k->segment_size);
+	if (!code && c->nfds > 2)
+		code = map_sealed(c->fds[2], &k->globals, &k->globals_size);
+	if (code)
+		return code;
+	k->view_ok = !rt_segment_attach(k->segment, k->segment_size, 0, &k->view);
+	if (k->globals)
+		rt_view_globals(&k->view, k->globals,
+			k->globals_size > RT_GLOBALS_MAX ? RT_GLOBALS_MAX
+							 : (uint32_t)k->globals_size);
 	if (k->doorbell >= 0)
 		close(k->doorbell);
 	k->doorbell = c->fds[1];
@@ -238,23 +255,22 @@ static int op_write(struct keeper *k, struct call *c)
 		return code;
 	long n = sites_write(k, c->req->addr, buf, c->req->count);
 	if (n < 0)
-		return err_set(DTPROC_ERANGE, "pid %d: no memory to write at %#lx", k->pid,
-			(unsigned long)c->req->addr);
+		return err_set(DTPROC_ERANGE, "pid %d: no memory to write at %#lx",
+			k->pid, (unsigned long)c->req->addr);
 	c->rep->value = (uint64_t)n;
 	return 0;
 }
 
 static void list_threads(struct keeper *k, struct wire_thread *out, size_t *n)
 {
-	hash_each(&k->tasks, i)
-	{
+	hash_each(&k->tasks, i) {
 		struct task *t = k->tasks.slots[i].value;
 		struct wire_thread w = {.tid = t->tid};
 		if (t->sharer)
 			continue;
 		w.stopped = t->run == TASK_STOPPED &&
-			!pt_peek_user(t->tid, arch_user_offset(ARCH_PC), &w.pc) &&
-			!pt_peek_user(t->tid, arch_user_offset(ARCH_SP), &w.sp);
+			    !pt_peek_user(t->tid, arch_user_offset(ARCH_PC), &w.pc) &&
+			    !pt_peek_user(t->tid, arch_user_offset(ARCH_SP), &w.sp);
 		out[(*n)++] = w;
 	}
 }
@@ -367,8 +383,9 @@ void serve_request(struct keeper *k)
 {
 	struct wire_request req;
 	struct wire_reply rep = {.magic = WIRE_MAGIC, .version = WIRE_VERSION};
-	struct call c = {.req = &req, .rep = &rep, .nfds = 2, .send_fd = -1};
-	long n = wire_recv(WIRE_FD_REQUESTS, &req, sizeof req, c.fds, &c.nfds, MSG_DONTWAIT);
+	struct call c = {.req = &req, .rep = &rep, .nfds = 3, .send_fd = -1};
+	long n = wire_recv(
+		WIRE_FD_REQUESTS, &req, sizeof req, c.fds, &c.nfds, MSG_DONTWAIT);
 
 	if (n == DTPROC_ETIMEOUT)
 		return;

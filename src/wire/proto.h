@@ -50,7 +50,8 @@ enum wire_op {
 	WIRE_STOP,     /* -> value = 1: stopped now, 0: idled already */
 	WIRE_PROGRAMS, /* count = bytes in bulk: wire_program headers, each followed by
 			  its code; replaces all programs */
-	WIRE_SEGMENT,  /* fd 0: segment memfd, fd 1: doorbell eventfd */
+	WIRE_SEGMENT,  /* fd 0: segment memfd, fd 1: doorbell eventfd,
+			   fd 2, if there are any: memfd of the session's globals */
 	WIRE_ARM,      /* count = wire_site in bulk -> their `result`; value = armed */
 	WIRE_DISARM,   /* count = wire_site in bulk (addr, user) */
 	WIRE_WRITE,    /* addr, count = bytes in bulk -> value = written */
