@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -217,6 +218,55 @@ static void C3_no_control_thread_no_grab(void **state)
 	assert_true(runs);
 }
 
+/* Grabs and creates with ever more descriptors to be had; what failed left nothing. */
+static int with_few_descriptors(pid_t victim)
+{
+	struct rlimit limit = {20000, 20000};
+	struct hold_session *s = NULL;
+	char *argv[] = {"true", NULL};
+	int fds = count_fds(), failed = 0, worked = 0;
+
+	if (hold_open(NULL, &s))
+		return 1;
+	for (int room = 1; room < 24; room++) {
+		struct dtproc_proc *p = NULL, *q = NULL;
+		limit.rlim_cur = (rlim_t)fds + (rlim_t)room;
+		setrlimit(RLIMIT_NOFILE, &limit);
+		int rc = hold_grab(s, HOLD_FOR_CLIENT, victim, 0, &p);
+		int rc2 = hold_create(s, HOLD_FOR_CLIENT, "true", argv, NULL, &q);
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+		failed += (rc != 0) + (rc2 != 0);
+		worked += (rc == 0) + (rc2 == 0);
+		if (rc == 0)
+			dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
+		if (rc2 == 0)
+			dtproc_proc_release(q, DTPROC_RELEASE_DEFAULT);
+		/* directory and eventfd of the session are open while we count */
+		if (tracer_of(victim) != 0 || count_fds() != fds + 1)
+			return 2;
+		if (waitpid(-1, NULL, WNOHANG | __WALL) > 0)
+			return 3;
+	}
+	hold_close(s);
+	return failed > 5 && worked > 5 && count_threads() <= 3 ? 0 : 4;
+}
+
+static void C3_no_descriptors_left(void **state)
+{
+	int status;
+	pid_t victim = child_run(body_beat), tester = fork();
+
+	if (tester == 0)
+		_exit(with_few_descriptors(victim));
+	waitpid(tester, &status, 0);
+	long before = shared->count;
+	int runs = UNTIL(shared->count > before);
+	child_end(victim);
+	assert_int_equal(status, 0);
+	assert_true(runs);
+}
+
 /* C3: create returns a victim that is stopped before its first instruction. */
 static void C3_stopped_until_continue(void **state)
 {
@@ -411,6 +461,7 @@ int main(void)
 		cmocka_unit_test(C3_a_failed_create_leaves_nothing),
 		cmocka_unit_test(C3_no_keeper_no_create),
 		cmocka_unit_test(C3_no_control_thread_no_grab),
+		cmocka_unit_test(C3_no_descriptors_left),
 		cmocka_unit_test(C3_stopped_until_continue),
 		cmocka_unit_test(C2_who_cannot_be_grabbed),
 		cmocka_unit_test(C2_permission_denied_by_what),
