@@ -163,27 +163,46 @@ static void on_trap(struct keeper *k, struct task *t)
 	signal_mend_trap(k, t);
 }
 
-/* A process has ended, or a thread of one. */
-static void on_end(struct keeper *k, pid_t tid, int status)
+static void tell_end(struct keeper *k, int status)
 {
-	struct task *t = task_get(k, tid);
 	char text[WIRE_TEXT_MAX];
+	const char *name;
 
-	if (!t) /* killed before its first stop */
-		family_birth(k, tid, FAMILY_SEEN);
-	task_drop(k, tid);
-	if (tid != k->pid || !t)
-		return;
 	if (WIFEXITED(status)) {
 		snprintf(text, sizeof text, "pid %d exited with status %d", k->pid,
 			WEXITSTATUS(status));
 		events_end(k, WIRE_EV_EXITED, WEXITSTATUS(status), text);
-	} else {
-		snprintf(text, sizeof text, "pid %d terminated by SIG%s", k->pid,
-			sigabbrev_np(WTERMSIG(status)) ? sigabbrev_np(WTERMSIG(status)) :
-							 "?");
-		events_end(k, WIRE_EV_KILLED, WTERMSIG(status), text);
+		return;
 	}
+	name = sigabbrev_np(WTERMSIG(status));
+	snprintf(text, sizeof text, "pid %d terminated by SIG%s", k->pid, name ? name : "?");
+	events_end(k, WIRE_EV_KILLED, WTERMSIG(status), text);
+}
+
+static int has_threads(struct keeper *k)
+{
+	hash_each(&k->tasks, i)
+	{
+		if (!((struct task *)k->tasks.slots[i].value)->sharer)
+			return 1;
+	}
+	return 0;
+}
+
+/*
+ * A process has ended, or a thread of one.  A leader that had ended before the grab is
+ * not ours to wait for; then the last thread tells how the process went.
+ */
+static void on_end(struct keeper *k, pid_t tid, int status)
+{
+	struct task *t = task_get(k, tid);
+	int ours = t && !t->sharer;
+
+	if (!t) /* killed before its first stop */
+		family_birth(k, tid, FAMILY_SEEN);
+	task_drop(k, tid);
+	if (ours && (tid == k->pid || !has_threads(k)))
+		tell_end(k, status);
 }
 
 static void on_stop(struct keeper *k, struct task *t, int status)
