@@ -45,7 +45,7 @@ console.log("ready");
 let n = 0;
 function step() {
     for (let i = 0; i < 400; i++) h.update(JSON.stringify({n: n++, s: "x".repeat(n % 50)}));
-    if (n < 40000) setImmediate(step);
+    if (n < 8000) setImmediate(step);
     else console.log(h.digest("hex"));
 }
 if (process.argv.includes("wait")) process.stdin.once("data", () => { step(); process.stdin.pause(); });
@@ -56,7 +56,7 @@ BASH = '''
 [ "$1" ] && read x
 echo ready
 sum=0
-for ((i = 0; i < 6000; i++)); do
+for ((i = 0; i < 1200; i++)); do
     s="$sum-$i"
     sum=$(( (sum * 31 + ${#s} + i) % 1000003 ))
     (( i % 1000 == 0 )) && sum=$(( sum + $(echo $i | wc -c) ))

@@ -73,7 +73,7 @@ class House:
 
     def created(self, text):
         """(what the victim printed, what dtproc said)."""
-        command = [os.path.join(self.path, 'dtproc'), '-q', '-o', '/dev/null', '-c',
+        command = [os.path.join(self.path, 'dtproc'), '-o', '/dev/null', '-c',
                    f'{PYTHON} {self.program(text)}', '-n', CLAUSE]
         done = subprocess.run(command, preexec_fn=become_nobody, capture_output=True,
                               text=True, timeout=60, check=False)
@@ -84,13 +84,15 @@ class House:
                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                   stderr=subprocess.STDOUT, text=True,
                                   preexec_fn=become_nobody)
-        command = [os.path.join(self.path, 'dtproc'), '-q', '-p', str(victim.pid), '-n',
-                   'BEGIN { printf("armed\\n"); }', '-n', CLAUSE]
+        command = [os.path.join(self.path, 'dtproc'), '-x', 'switchrate=100hz', '-p',
+                   str(victim.pid), '-n', 'BEGIN { printf("armed\\n"); }', '-n', CLAUSE]
         lib.within(2, lambda: lib.status(victim.pid, 'State') == 'S')
         with subprocess.Popen(command, preexec_fn=become_nobody, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True) as client:
-            line = client.stdout.readline()
-            if line != 'armed\n':
+            line = 'no output'
+            while line and 'armed' not in line:
+                line = client.stdout.readline()
+            if not line:
                 victim.kill()
                 victim.wait()
                 raise lib.Failed('not armed: ' + client.stderr.read())
