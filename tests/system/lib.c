@@ -182,6 +182,7 @@ static void become_victim(struct vic *v, const char *line)
 	int n = 0;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	setpgid(0, 0); /* ours may be orphaned, which job control leaves alone */
 	setenv("VICTIM_PAGE", v->file, 1);
 	snprintf(copy, sizeof copy, "%s", line);
 	for (char *w = strtok_r(copy, " ", &save); w && n < 9; w = strtok_r(NULL, " ", &save))

@@ -148,6 +148,7 @@ static void waits_traced(void)
 		t_pause(150000);
 		kill(c.pid, i % 2 ? SIGKILL : SIGINT);
 		CHECK(cmd_wait(&c, 5000) != -1, "dtproc stays");
+		CHECK(WITHIN(1000, proc_status(v.pid, "TracerPid") == 0), "traced still");
 		cmd_forget(&c);
 	}
 	vic_check_free(&v, "after tracing");
