@@ -173,6 +173,10 @@ uint64_t now_ns(void);
 struct task *task_add(struct keeper *, pid_t tid, pid_t tgid);
 struct task *task_get(struct keeper *, pid_t tid);
 void task_drop(struct keeper *, pid_t tid);
+/* State letter of a thread in /proc; 'X': it is gone. */
+char task_state(pid_t tid);
+/* Has the victim itself a task left? */
+int tasks_left(struct keeper *);
 /* Any task of the victim itself that is stopped; NULL. */
 struct task *task_stopped(struct keeper *);
 

@@ -73,15 +73,19 @@ static void stop_as_wanted(struct keeper *k)
 		stops_release(k);
 }
 
-static void handle_stops(struct keeper *k)
+/* 1: there may be more, for which no signal need come again. */
+static int handle_stops(struct keeper *k)
 {
 	struct wait_event ev;
 
-	for (int i = 0; i < STOPS_A_ROUND && next_stop(k, &ev); i++) {
+	for (int i = 0; i < STOPS_A_ROUND; i++) {
+		if (!next_stop(k, &ev))
+			return 0;
 		stops_dispatch(k, &ev);
 		if (k->held == 2)
 			stop_as_wanted(k);
 	}
+	return 1;
 }
 
 /* The victim is at its end, but a process that shares its memory may not be. */
@@ -115,13 +119,14 @@ static void look_around(struct keeper *k, int timeout)
 static void loop(struct keeper *k)
 {
 	while (!k->finished) {
-		handle_stops(k);
+		int more = handle_stops(k);
+
 		free_sharers(k);
 		events_flush(k);
 		if (k->client_gone)
 			end_client_gone(k);
 		else
-			look_around(k, k->hot ? 0 : -1);
+			look_around(k, more || k->hot ? 0 : -1);
 	}
 }
 

@@ -17,22 +17,6 @@
 
 #define ROUNDS_MAX 10000
 
-static char thread_state(pid_t tid)
-{
-	char path[64], buf[256], *p;
-	FILE *f;
-
-	snprintf(path, sizeof path, "/proc/%d/stat", tid);
-	f = fopen(path, "re");
-	if (!f)
-		return 'X';
-	size_t n = fread(buf, 1, sizeof buf - 1, f);
-	fclose(f);
-	buf[n] = 0;
-	p = strrchr(buf, ')');
-	return p && p[1] ? p[2] : 'X';
-}
-
 static void drain(struct keeper *k)
 {
 	struct wait_event ev;
@@ -51,7 +35,7 @@ static int seize_one(struct keeper *k, pid_t tid, pid_t tgid)
 		return 0;
 	if (code == -EPERM) {
 		drain(k); /* born traced, its first stop not seen yet? */
-		char state = thread_state(tid);
+		char state = task_state(tid);
 		if (task_get(k, tid) || state == 'Z' || state == 'X')
 			return 0;
 	}

@@ -27,6 +27,8 @@ static int grab(struct keeper *k)
 		code = err_set(k->ev.end_kind == WIRE_EV_KILLED ? DTPROC_EKILLED :
 								  DTPROC_EEXITED,
 			"%s", k->ev.end_text);
+	else if (!code && !tasks_left(k))
+		code = err_set(DTPROC_ENOPROC, "pid %d: it has ended", k->pid);
 	return code;
 }
 

@@ -205,6 +205,23 @@ static void on_end(struct keeper *k, pid_t tid, int status)
 		tell_end(k, status);
 }
 
+/*
+ * A process has ended, or a thread of one.  A first thread that had ended before the grab
+ * is none of ours and tells nothing: then it is the last of the others that does.
+ */
+static void on_end(struct keeper *k, pid_t tid, int status)
+{
+	struct task *t = task_get(k, tid);
+	int known = t != NULL, sharer = t && t->sharer;
+
+	if (!known) /* killed before its first stop */
+		family_birth(k, tid, FAMILY_SEEN);
+	task_drop(k, tid);
+	if (known && !sharer && (tid == k->pid ||
+		(k->state != WIRE_ST_START && !tasks_left(k))))
+		tell_end(k, status);
+}
+
 static void on_stop(struct keeper *k, struct task *t, int status)
 {
 	int sig = WSTOPSIG(status), event = status >> 16;

@@ -2,7 +2,9 @@
 /* The table of traced threads. */
 #include "keeper.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct task *task_get(struct keeper *k, pid_t tid)
 {
@@ -32,6 +34,14 @@ void task_drop(struct keeper *k, pid_t tid)
 	free(hash_take(&k->tasks, (uint64_t)tid));
 }
 
+int tasks_left(struct keeper *k)
+{
+	hash_each(&k->tasks, i)
+		if (!((struct task *)k->tasks.slots[i].value)->sharer)
+			return 1;
+	return 0;
+}
+
 struct task *task_stopped(struct keeper *k)
 {
 	hash_each(&k->tasks, i)
@@ -41,4 +51,20 @@ struct task *task_stopped(struct keeper *k)
 			return t;
 	}
 	return NULL;
+}
+
+char task_state(pid_t tid)
+{
+	char path[64], buf[256], *p;
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", tid);
+	f = fopen(path, "re");
+	if (!f)
+		return 'X';
+	size_t n = fread(buf, 1, sizeof buf - 1, f);
+	fclose(f);
+	buf[n] = 0;
+	p = strrchr(buf, ')');
+	return p && p[1] ? p[2] : 'X';
 }

@@ -10,6 +10,9 @@
 #include <time.h>
 #include <unistd.h>
 
+/* How often a silent task's state is looked at, in ns. */
+#define ASK_NS 5000000u
+
 static int signal_fd = -1;
 
 uint64_t now_ns(void)
@@ -76,14 +79,19 @@ void wait_sleep(uint64_t deadline)
 int wait_one(pid_t tid, uint64_t deadline, struct wait_event *out)
 {
 	for (int spins = 0;; spins++) {
+		/* A first thread that has ended tells so after all others: it is gone. */
+		int gone = spins > 3 && task_state(tid) == 'Z';
 		int got = wait_for(tid, WNOHANG, out);
+		uint64_t now = now_ns();
 		if (got)
 			return got;
-		if (now_ns() >= deadline)
+		if (gone)
+			return -1;
+		if (now >= deadline)
 			return 0;
 		if (spins < 3)
 			sched_yield();
 		else
-			wait_sleep(deadline);
+			wait_sleep(now + ASK_NS < deadline ? now + ASK_NS : deadline);
 	}
 }
