@@ -35,6 +35,7 @@ static void on_hit(struct dtproc_proc *p, struct dtproc_bkpt *b, pid_t tid, void
 }
 
 static uint64_t slowest;
+static const char *slowest_call;
 
 /* A call with its time taken; its result is returned. */
 #define TIMED(call)                                                                      \
@@ -45,8 +46,10 @@ static uint64_t slowest;
 		if (took_ > 1500000000)                                                  \
 			t_fail(__FILE__, __LINE__, #call, "took %llu ms",                \
 				(unsigned long long)took_ / 1000000);                    \
-		if (took_ > slowest)                                                     \
+		if (took_ > slowest) {                                                   \
 			slowest = took_;                                                 \
+			slowest_call = #call;                                            \
+		}                                                                        \
 		timed_;                                                                  \
 	})
 
@@ -185,7 +188,7 @@ static void grabs(void)
 		one_grab(dt, i % 4 ? t_random(25000) : t_random(3000));
 	compare(&before);
 	dtproc_close(dt);
-	t_note("%d grabs, slowest call %.1f ms", n, (double)slowest / 1e6);
+	t_note("%d grabs, slowest call %.1f ms: %s", n, (double)slowest / 1e6, slowest_call);
 }
 
 /* H6 for a victim that we create: it idles, runs, or is being started. */
