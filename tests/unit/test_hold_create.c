@@ -224,10 +224,11 @@ static int with_few_descriptors(pid_t victim)
 	struct rlimit limit = {20000, 20000};
 	struct hold_session *s = NULL;
 	char *argv[] = {"true", NULL};
-	int fds = count_fds(), failed = 0, worked = 0;
+	int fds = count_fds(), failed = 0, worked = 0, threads;
 
-	if (hold_open(NULL, &s))
+	if (hold_open(NULL, &s) || grab_fails(s, victim))
 		return 1;
+	threads = count_threads();
 	for (int room = 1; room < 24; room++) {
 		struct dtproc_proc *p = NULL, *q = NULL;
 		limit.rlim_cur = (rlim_t)fds + (rlim_t)room;
@@ -249,7 +250,7 @@ static int with_few_descriptors(pid_t victim)
 			return 3;
 	}
 	hold_close(s);
-	return failed > 5 && worked > 5 && count_threads() <= 3 ? 0 : 4;
+	return failed > 5 && worked > 5 && UNTIL(count_threads() == threads) ? 0 : 4;
 }
 
 static void C3_no_descriptors_left(void **state)
