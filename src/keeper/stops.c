@@ -179,19 +179,10 @@ static void tell_end(struct keeper *k, int status)
 	events_end(k, WIRE_EV_KILLED, WTERMSIG(status), text);
 }
 
-static int has_threads(struct keeper *k)
-{
-	hash_each(&k->tasks, i)
-	{
-		if (!((struct task *)k->tasks.slots[i].value)->sharer)
-			return 1;
-	}
-	return 0;
-}
-
 /*
- * A process has ended, or a thread of one.  A leader that had ended before the grab is
- * not ours to wait for; then the last thread tells how the process went.
+ * A process has ended, or a thread of one.  A first thread that had ended before the grab
+ * is not ours to wait for; then the last of the others tells how the process went (but
+ * not while they are still being seized).
  */
 static void on_end(struct keeper *k, pid_t tid, int status)
 {
@@ -201,24 +192,7 @@ static void on_end(struct keeper *k, pid_t tid, int status)
 	if (!t) /* killed before its first stop */
 		family_birth(k, tid, FAMILY_SEEN);
 	task_drop(k, tid);
-	if (ours && (tid == k->pid || !has_threads(k)))
-		tell_end(k, status);
-}
-
-/*
- * A process has ended, or a thread of one.  A first thread that had ended before the grab
- * is none of ours and tells nothing: then it is the last of the others that does.
- */
-static void on_end(struct keeper *k, pid_t tid, int status)
-{
-	struct task *t = task_get(k, tid);
-	int known = t != NULL, sharer = t && t->sharer;
-
-	if (!known) /* killed before its first stop */
-		family_birth(k, tid, FAMILY_SEEN);
-	task_drop(k, tid);
-	if (known && !sharer && (tid == k->pid ||
-		(k->state != WIRE_ST_START && !tasks_left(k))))
+	if (ours && (tid == k->pid || (k->state != WIRE_ST_START && !tasks_left(k))))
 		tell_end(k, status);
 }
 
