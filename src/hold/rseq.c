@@ -57,7 +57,8 @@ void rseq_refuse(struct dtproc_proc *p, struct wire_site *sites, size_t n)
 		struct object *o;
 		uint64_t value, size, bias;
 		if (!m->inode || !(m->flags & VICTIM_MAP_EXEC) || !holds_any(m, sites, n) ||
-			object_open_mapped(p->pid, m->start, m->end, m->path, &id, &o))
+			object_open_mapped(victim_live_tid(p->pid), m->start, m->end,
+				m->path, &id, &o))
 			continue;
 		if (object_rseq(o, &value, &size) &&
 			!object_bias(o, m->start, m->offset, &bias))

@@ -13,6 +13,7 @@
 #include <base/clean.h>
 #include <base/cursor.h>
 #include <base/log.h>
+#include <victim/victim.h>
 #include "own.h"
 
 #define MAX_MODULES 16384
@@ -36,7 +37,8 @@ int probe_start_of(struct dtproc_proc *proc, struct probe_start *out)
 	struct cursor c;
 	ssize_t got;
 
-	snprintf(path, sizeof path, "/proc/%d/auxv", (int)dtproc_proc_pid(proc));
+	snprintf(path, sizeof path, "/proc/%d/auxv",
+		(int)victim_live_tid(dtproc_proc_pid(proc)));
 	CLEAN_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	got = fd < 0 ? -1 : read(fd, auxv, sizeof auxv);
@@ -86,7 +88,7 @@ static int open_object(struct probe_victim *v, const struct victim_map *m,
 {
 	struct object_id id = {m->dev, m->inode};
 	struct object *o = NULL;
-	int err = object_open_mapped(v->pid, m->start, m->end, m->path, &id, &o);
+	int err = object_open_mapped(victim_live_tid(v->pid), m->start, m->end, m->path, &id, &o);
 
 	if (!err)
 		err = object_bias(o, m->start, m->offset, bias);

@@ -21,8 +21,7 @@ static void whole_life(const char *line)
 	vic_start(&v, line);
 	NEED(cmd_trace(&c, v.pid, ONE), "no trace of %s", line);
 	vic_go(&v);
-	CHECK(WITHIN(25000, proc_state(v.pid) == 'Z' || !proc_alive(v.pid)),
-		"%s does not end", line);
+	CHECK(WITHIN(25000, proc_threads_in(v.pid, "RSDtT") == 0), "%s does not end", line);
 	calls = (long long)v.page->calls;
 	vic_wait(&v, 5000);
 	CHECK(cmd_wait(&c, 5000) == 0, "%s: %s", line, cmd_text(c.err));
