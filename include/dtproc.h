@@ -137,12 +137,22 @@ DTPROC_API DTPROC_MUST_USE int dtproc_proc_grab(
 /*
  * Gives one reference back; the last one ends control as `mode` says.  When several
  * releases ask, the last one's mode counts.  May block: until the keeper has let go.
- * Must not be called from a breakpoint callback of the same handle.
+ * Must not be called from a breakpoint callback of the same handle.  In a child that
+ * the client forked it gives memory and descriptors back, and the victim stays held.
  */
 DTPROC_API void dtproc_proc_release(struct dtproc_proc *, enum dtproc_release_mode mode);
-/* Lets a victim that idles at a stop point run; otherwise does nothing (rule C6). */
+/*
+ * Lets a victim that idles at a stop point run; otherwise does nothing (rule C6).  Locks
+ * the handle.  May block: for the keeper's answer.  ELOST: the keeper died; ESTATE: the
+ * handle is read-only.
+ */
 DTPROC_API DTPROC_MUST_USE int dtproc_proc_continue(struct dtproc_proc *);
-/* Stops all threads and takes our breakpoints out of the text until continue. */
+/*
+ * Stops all threads and takes our breakpoints out of the text until continue.  Locks the
+ * handle.  May block: until they have stopped, at most options.stop_deadline_ms; then
+ * ETIMEOUT, and the victim runs on.  EEXITED, EKILLED, ELOST: it is at its end; ESTATE:
+ * the handle is read-only.  In a breakpoint's callback: the victim idles behind it.
+ */
 DTPROC_API DTPROC_MUST_USE int dtproc_proc_stop(struct dtproc_proc *);
 
 enum dtproc_proc_run {
@@ -166,13 +176,17 @@ struct dtproc_proc_status {
 DTPROC_API pid_t dtproc_proc_pid(const struct dtproc_proc *);
 /* What is known now; locks nothing that a running victim holds; does not block. */
 DTPROC_API void dtproc_proc_status(struct dtproc_proc *, struct dtproc_proc_status *out);
-/* Waits until the victim is at an end (EXITED, KILLED, LOST); ETIMEOUT. -1: for ever. */
+/*
+ * Waits until the victim is at an end (EXITED, KILLED, LOST); -1: for ever.  ETIMEOUT;
+ * ELOCK: this thread has the handle locked, so the end could not be reacted to.
+ */
 DTPROC_API DTPROC_MUST_USE int dtproc_proc_wait(struct dtproc_proc *, int timeout_ms);
 
 /*
  * Holds the handle for a sequence of operations of the calling thread and holds back
  * the reaction to events meanwhile (rule I2).  ELOCK: already held by this thread, or
- * (unlock) not held by it.  May block: for another thread's sequence.
+ * (unlock) not held by it.  May block: for another thread's sequence, or a callback.
+ * The calls below take the same lock for themselves, and nest in it.
  */
 DTPROC_API DTPROC_MUST_USE int dtproc_proc_lock(struct dtproc_proc *);
 DTPROC_API DTPROC_MUST_USE int dtproc_proc_unlock(struct dtproc_proc *);
@@ -183,7 +197,10 @@ DTPROC_API DTPROC_MUST_USE int dtproc_proc_unlock(struct dtproc_proc *);
  * Copies memory of the victim out or in; running or stopped.  Returns the bytes copied,
  * which are fewer when the range ends; ERANGE when there are none.  Reads show the
  * program's own text, never our breakpoints; what is written under one takes effect
- * when it is removed.  EIMAGE: the victim executed another program meanwhile.
+ * when it is removed.  EIMAGE: the victim executed another program meanwhile.  EPERM: a
+ * read-only handle on memory that is not for us; ESTATE (write): a read-only handle;
+ * EEXITED, EKILLED, ELOST: the victim is at its end.  Lock the handle.  May block: for
+ * the keeper's answer (write).
  */
 DTPROC_API DTPROC_MUST_USE ssize_t dtproc_proc_read(
 	struct dtproc_proc *, dtproc_addr addr, void *buf, size_t len);
@@ -200,12 +217,17 @@ typedef void dtproc_bkpt_fn(
 
 /*
  * Sets an event breakpoint (rule D2); several may share an address.  The handle owns
- * the result until dtproc_bkpt_remove(), exec or the handle's end.  ESITE: no
- * breakpoint may be there, with the reason.  Memory not mapped yet is tried again.
+ * the result until dtproc_bkpt_remove() or the handle's end; an exec takes it out of
+ * the victim and leaves the struct.  ESITE: no breakpoint may be there, with the reason.
+ * ESTATE: the handle is read-only or has no control thread.  Memory not mapped yet is
+ * tried again.  Locks the handle.  May block: as dtproc_proc_stop().
  */
 DTPROC_API DTPROC_MUST_USE int dtproc_bkpt_add(struct dtproc_proc *, dtproc_addr addr,
 	dtproc_bkpt_fn *fn, void *arg, struct dtproc_bkpt **out);
-/* Removes it; from a callback too, the running one included. */
+/*
+ * Removes it; from a callback too, the running one included.  EINVAL: the handle has no
+ * such breakpoint.  Locks the handle.  May block: as dtproc_proc_stop().
+ */
 DTPROC_API DTPROC_MUST_USE int dtproc_bkpt_remove(
 	struct dtproc_proc *, struct dtproc_bkpt *);
 /* Where it is.  Does not block. */
@@ -215,7 +237,9 @@ DTPROC_API uint64_t dtproc_bkpt_hits(const struct dtproc_bkpt *);
 
 /*
  * Address of a function or object by name.  `object`: "a.out" (the program), a soname
- * ("libc.so.6"), it without version, or its stem ("libc"); NULL: any.  ENOSYM.
+ * ("libc.so.6"), it without version, or its stem ("libc"); NULL: any.  ENOSYM; EIMAGE,
+ * EEXITED, EKILLED, ELOST as dtproc_proc_read().  Locks the handle.  May block: for
+ * the files that are read.
  */
 DTPROC_API DTPROC_MUST_USE int dtproc_proc_symbol(struct dtproc_proc *,
 	const char *object, const char *name, dtproc_addr *addr, size_t *size);
