@@ -105,6 +105,11 @@ static u64 cut(u64 v, int64_t bits)
 #define ALU_PAIR(code, wide, narrow)                                                     \
 	ALU(code, u64, BPF_C_ALU64, wide) ALU(code, u32, BPF_C_ALU32, narrow)
 
+#define UNARY(op, expr)                                                                  \
+	case op:                                                                         \
+		DST = expr;                                                              \
+		break;
+
 #define JUMP(code, type, class, cond)                                                    \
 	case class | code | BPF_K: {                                                     \
 		type a = (type)DST, b = (type)IMM;                                       \
@@ -171,19 +176,11 @@ static const struct bpf_step *run(const struct bpf_program *p, struct rt_hit *hi
 			ALU_PAIR(BPF_A_ARSH, (int64_t)a >> (b & 63),
 				(int32_t)a >> (b & 31))
 			ALU_BOTH(BPF_A_MOV, extend(b, s->off))
-		case BPF_C_ALU64 | BPF_A_NEG:
-			DST = -DST;
-			break;
-		case BPF_C_ALU32 | BPF_A_NEG:
-			DST = -(u32)DST;
-			break;
-		case BPF_C_ALU32 | BPF_A_END | BPF_X:
-		case BPF_C_ALU64 | BPF_A_END:
-			DST = swap(DST, s->imm);
-			break;
-		case BPF_C_ALU32 | BPF_A_END:
-			DST = cut(DST, s->imm);
-			break;
+			UNARY(BPF_C_ALU64 | BPF_A_NEG, -DST)
+			UNARY(BPF_C_ALU32 | BPF_A_NEG, -(u32)DST)
+			UNARY(BPF_C_ALU32 | BPF_A_END, cut(DST, s->imm))
+			UNARY(BPF_C_ALU64 | BPF_A_END, swap(DST, s->imm))
+			UNARY(BPF_C_ALU32 | BPF_A_END | BPF_X, swap(DST, s->imm))
 			MEMORY(BPF_S_B, uint8_t, int8_t)
 			MEMORY(BPF_S_H, uint16_t, int16_t)
 			MEMORY(BPF_S_W, uint32_t, int32_t)

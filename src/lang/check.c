@@ -264,10 +264,33 @@ static int check_deref(struct unit *u, struct lang_node *n)
 	return 0;
 }
 
+/* The size of a type, or of an operand that is not evaluated. */
+static int check_sizeof(struct unit *u, struct lang_node *n)
+{
+	const struct lang_type *t = n->type;
+
+	if (n->left) {
+		if (check_expression(u, &n->left))
+			return DTPROC_ESYNTAX;
+		t = n->left->type;
+	}
+	if (!lang_type_is_scalar(t) && t->kind != LANG_T_STRING)
+		return fail(u, n->at, "D_SIZEOF_TYPE", "", "cannot apply sizeof to a %s",
+			t->name);
+	n->kind = LANG_N_INT;
+	n->value = t->size;
+	n->type = &lang_type_ulong;
+	n->left = NULL;
+	return 0;
+}
+
 static int check_unary(struct unit *u, struct lang_node **node)
 {
 	struct lang_node *n = *node;
 	const char *op = op_text(n->op);
+
+	if (n->op == LANG_OP_SIZEOF)
+		return check_sizeof(u, n);
 
 	if (n->op >= LANG_OP_PREINC)
 		return check_assignment(u, n);

@@ -182,14 +182,30 @@ static struct lang_node *word(struct unit *u)
 	return arguments(u, ")", n) ? NULL : n;
 }
 
-/* sizeof (type) or sizeof expression; an expression's type is known to the checker. */
+static struct lang_node *unary(struct unit *u);
+
+/* sizeof (type) is a constant; of sizeof operand the checker knows the type. */
 static struct lang_node *size_of(struct unit *u)
 {
 	struct lang_node *n = node_new(u, LANG_N_UNARY, u->tok.at);
+	const struct lang_type *type = NULL;
 
-	fail(u, u->tok.at, "D_SYNTAX", "", "sizeof is not supported yet");
-	(void)n;
-	return NULL;
+	if (!n || next(u))
+		return NULL;
+	n->op = LANG_OP_SIZEOF;
+	if (!is_mark(u, "(")) {
+		n->left = unary(u);
+		return n->left ? node_grown(u, n) : NULL;
+	}
+	if (next(u) || parse_type(u, &type))
+		return NULL;
+	if (!type)
+		n->left = parse_expression(u);
+	else
+		n->type = type;
+	if ((!type && !n->left) || expect(u, ")"))
+		return NULL;
+	return n->left ? node_grown(u, n) : n;
 }
 
 /* `(type) operand` or `(expression)`; the parenthesis is ahead. */
@@ -213,8 +229,6 @@ static struct lang_node *parenthesis(
 	n->left = operand(u);
 	return n->left ? node_grown(u, n) : NULL;
 }
-
-static struct lang_node *unary(struct unit *u);
 
 static struct lang_node *primary(struct unit *u)
 {

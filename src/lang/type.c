@@ -208,88 +208,71 @@ static uint64_t shift_right(const struct lang_type *t, uint64_t a, uint64_t by)
 	return t->is_signed ? (uint64_t)((int64_t)a >> by) : a >> by;
 }
 
-int lang_op_fold(
+/* An operation whose result is 0 or 1; 1 when `op` is one. */
+static int fold_truth(
+	enum lang_op op, const struct lang_type *t, uint64_t a, uint64_t b, uint64_t *out)
+{
+	int order = compare(t->is_signed, a, b);
+	const int truths[LANG_OPS] = {
+		[LANG_OP_NOT] = !a,
+		[LANG_OP_EQ] = order == 0,
+		[LANG_OP_NE] = order != 0,
+		[LANG_OP_LT] =
+			order<0, [LANG_OP_LE] = order <= 0, [LANG_OP_GT] = order> 0,
+		[LANG_OP_GE] = order >= 0,
+		[LANG_OP_LAND] = a && b,
+		[LANG_OP_LOR] = a || b,
+		[LANG_OP_LXOR] = !a != !b,
+	};
+
+	if (op != LANG_OP_NOT && (op < LANG_OP_EQ || op > LANG_OP_GE) &&
+		(op < LANG_OP_LOR || op > LANG_OP_LAND))
+		return 0;
+	*out = (uint64_t)truths[op];
+	return 1;
+}
+
+/* An operation whose result has the operands' type, before it is cut; 1: it is one. */
+static int fold_value(
 	enum lang_op op, const struct lang_type *t, uint64_t a, uint64_t b, uint64_t *out)
 {
 	/* A shift counts modulo the width, as the machine does. */
-	uint64_t by = b & (t->size == 8 ? 63 : 31), v;
-	int order = compare(t->is_signed, a, b);
+	uint64_t by = b & (t->size == 8 ? 63 : 31);
+	const uint64_t values[LANG_OPS] = {
+		[LANG_OP_ADD] = a + b,
+		[LANG_OP_SUB] = a - b,
+		[LANG_OP_MUL] = a * b,
+		[LANG_OP_DIV] = b ? divide(t->is_signed, a, b) : 0,
+		[LANG_OP_MOD] = b ? modulo(t->is_signed, a, b) : 0,
+		[LANG_OP_AND] = a & b,
+		[LANG_OP_OR] = a | b,
+		[LANG_OP_XOR] = a ^ b,
+		[LANG_OP_LSH] = a << by,
+		[LANG_OP_RSH] = shift_right(t, a, by),
+		[LANG_OP_NEG] = -a,
+		[LANG_OP_CPL] = ~a,
+		[LANG_OP_PLUS] = a,
+	};
+	int unary = op == LANG_OP_NEG || op == LANG_OP_CPL || op == LANG_OP_PLUS;
+
+	if (!unary && (op < LANG_OP_LSH || op > LANG_OP_MOD) &&
+		(op < LANG_OP_OR || op > LANG_OP_AND))
+		return 0;
+	*out = values[op];
+	return 1;
+}
+
+int lang_op_fold(
+	enum lang_op op, const struct lang_type *t, uint64_t a, uint64_t b, uint64_t *out)
+{
+	uint64_t v;
 
 	if ((op == LANG_OP_DIV || op == LANG_OP_MOD) && !b)
 		return -1;
-	switch (op) {
-	case LANG_OP_ADD:
-		v = a + b;
-		break;
-	case LANG_OP_SUB:
-		v = a - b;
-		break;
-	case LANG_OP_MUL:
-		v = a * b;
-		break;
-	case LANG_OP_DIV:
-		v = divide(t->is_signed, a, b);
-		break;
-	case LANG_OP_MOD:
-		v = modulo(t->is_signed, a, b);
-		break;
-	case LANG_OP_AND:
-		v = a & b;
-		break;
-	case LANG_OP_OR:
-		v = a | b;
-		break;
-	case LANG_OP_XOR:
-		v = a ^ b;
-		break;
-	case LANG_OP_LSH:
-		v = a << by;
-		break;
-	case LANG_OP_RSH:
-		v = shift_right(t, a, by);
-		break;
-	case LANG_OP_NEG:
-		v = -a;
-		break;
-	case LANG_OP_CPL:
-		v = ~a;
-		break;
-	case LANG_OP_PLUS:
-		v = a;
-		break;
-	case LANG_OP_NOT:
-		*out = !a;
+	if (fold_truth(op, t, a, b, out))
 		return 0;
-	case LANG_OP_EQ:
-		*out = order == 0;
-		return 0;
-	case LANG_OP_NE:
-		*out = order != 0;
-		return 0;
-	case LANG_OP_LT:
-		*out = order < 0;
-		return 0;
-	case LANG_OP_LE:
-		*out = order <= 0;
-		return 0;
-	case LANG_OP_GT:
-		*out = order > 0;
-		return 0;
-	case LANG_OP_GE:
-		*out = order >= 0;
-		return 0;
-	case LANG_OP_LAND:
-		*out = a && b;
-		return 0;
-	case LANG_OP_LOR:
-		*out = a || b;
-		return 0;
-	case LANG_OP_LXOR:
-		*out = !a != !b;
-		return 0;
-	default:
+	if (!fold_value(op, t, a, b, &v))
 		return -1;
-	}
 	*out = lang_type_fit(t, v);
 	return 0;
 }

@@ -295,6 +295,7 @@ void rt_run_end(struct rt_hit *hit)
 			hit->fault, hit->fault_pc, hit->fault_value};
 		rt_count(&hit->view->lane->faults);
 		rt_ring_put(hit, RT_RECORD_FAULT, &record, sizeof record);
+		hit->view->urgent = 1; /* ERROR should fire soon */
 	}
 	hit->view->busy = 0;
 }

@@ -116,8 +116,9 @@ static void take_fault(struct dtproc *s, const struct rt_record *r, const void *
 	warn_fault(s, r, &f, action);
 	for (size_t i = 0; i < s->pairs.n; i++)
 		if (s->pairs.at[i].probe->kind == PROBE_ERROR) {
-			engine_fire(s->engines, s->pairs.at[i].probe,
-				ENGINE_WHILE_TRACING, args);
+			/* It fired before whatever ended tracing meanwhile. */
+			engine_fire(
+				s->engines, s->pairs.at[i].probe, ENGINE_ALWAYS, args);
 			break;
 		}
 }
@@ -158,6 +159,7 @@ void trace_warn_drops(struct dtproc *s)
 		warn_drops(s, i, now.ring, &told->ring, "");
 		warn_drops(s, i, now.agg, &told->agg, "aggregation ");
 		warn_drops(s, i, now.busy, &told->busy, "re-entered probe ");
+		warn_drops(s, i, now.self, &told->self, "dynamic variable ");
 		warn_drops(s, i, now.corrupt, &told->corrupt, "corrupt buffer ");
 	}
 }

@@ -90,6 +90,9 @@ static void test_c_arithmetic(void **state)
 	assert_int_equal(value_of("(int)arg0 * 400000000"), -1494967296);
 	SAME('a' + '\n' + '\x7f' + '\0');
 	SAME(017 + 0x1fUL + 10ll);
+	SAME(sizeof(int) + sizeof(unsigned char) * sizeof(long long *));
+	SAME(sizeof(1L) + sizeof 'a' + sizeof(arg0 + 1) - sizeof(char));
+	SAME(-1 < sizeof(int));
 	SAME((char)200);
 	SAME((unsigned char)(char)200);
 	SAME(18446744073709551615u / 10);
