@@ -39,7 +39,8 @@ static int look(struct dtproc *d, pid_t pid)
 
 static int rounds(const char *what, unsigned cache_limit, const pid_t *pids, int n)
 {
-	struct dtproc_options options = {.size = sizeof options, .cache_limit = cache_limit};
+	struct dtproc_options options = {
+		.size = sizeof options, .cache_limit = cache_limit};
 	struct dtproc *d = NULL;
 	double from;
 	int bad = dtproc_open(&options, &d);

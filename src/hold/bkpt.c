@@ -96,8 +96,8 @@ static int can_react(struct dtproc_proc *p)
 	return 0;
 }
 
-int dtproc_bkpt_add(struct dtproc_proc *p, dtproc_addr addr, dtproc_bkpt_fn *fn, void *arg,
-	struct dtproc_bkpt **out)
+int dtproc_bkpt_add(struct dtproc_proc *p, dtproc_addr addr, dtproc_bkpt_fn *fn,
+	void *arg, struct dtproc_bkpt **out)
 {
 	CLEAN(hold_leave) struct hold_guard g = hold_enter(p);
 	CLEAN_FREE struct dtproc_bkpt *b = NULL;
@@ -110,8 +110,8 @@ int dtproc_bkpt_add(struct dtproc_proc *p, dtproc_addr addr, dtproc_bkpt_fn *fn,
 	b = calloc(1, sizeof *b);
 	if (!b)
 		return err_nomem("a breakpoint");
-	*b = (struct dtproc_bkpt){.addr = addr, .fn = fn, .arg = arg,
-		.user = HOLD_USER_MAX | p->next_user};
+	*b = (struct dtproc_bkpt){
+		.addr = addr, .fn = fn, .arg = arg, .user = HOLD_USER_MAX | p->next_user};
 	rc = arm(p, b);
 	if (rc)
 		return rc;
@@ -149,8 +149,10 @@ int dtproc_bkpt_remove(struct dtproc_proc *p, struct dtproc_bkpt *b)
 		return 0;
 	}
 	if (!find(&p->bkpts, b) || b->removed)
-		return err_set(DTPROC_EINVAL, "pid %d has no such breakpoint", (int)p->pid);
-	site = (struct wire_site){.addr = b->addr, .user = b->user, .kind = WIRE_SITE_EVENT};
+		return err_set(
+			DTPROC_EINVAL, "pid %d has no such breakpoint", (int)p->pid);
+	site = (struct wire_site){
+		.addr = b->addr, .user = b->user, .kind = WIRE_SITE_EVENT};
 	rc = hold_disarm(p, &site, 1);
 	if (rc && !state_ended(p))
 		return rc;

@@ -99,8 +99,8 @@ static int join(struct dtproc_proc *p, unsigned flags, struct dtproc_proc **out)
 }
 
 /* One look at the table for a handle that is held; 1: there is none. */
-static int grab_held(struct hold_session *s, pid_t pid, enum hold_kind kind, unsigned flags,
-	struct dtproc_proc **out)
+static int grab_held(struct hold_session *s, pid_t pid, enum hold_kind kind,
+	unsigned flags, struct dtproc_proc **out)
 {
 	struct dtproc_proc *p = table_find(s, pid, kind);
 
@@ -108,8 +108,8 @@ static int grab_held(struct hold_session *s, pid_t pid, enum hold_kind kind, uns
 }
 
 /* Claims the PID with a new handle, or finds one after all; 1: look again. */
-static int grab_new(struct hold_session *s, pid_t pid, enum hold_kind kind, unsigned flags,
-	struct dtproc_proc **out)
+static int grab_new(struct hold_session *s, pid_t pid, enum hold_kind kind,
+	unsigned flags, struct dtproc_proc **out)
 {
 	struct list doomed = LIST_INIT(doomed);
 	struct dtproc_proc *p, *fresh = handle_new(s, pid, kind);
@@ -130,7 +130,8 @@ static int grab_new(struct hold_session *s, pid_t pid, enum hold_kind kind, unsi
 	return rc;
 }
 
-static int grab(struct hold_session *s, pid_t pid, unsigned flags, struct dtproc_proc **out)
+static int grab(
+	struct hold_session *s, pid_t pid, unsigned flags, struct dtproc_proc **out)
 {
 	enum hold_kind kind = flags & DTPROC_GRAB_RDONLY ? HOLD_RDONLY : HOLD_CONTROL;
 	int rc;
@@ -173,7 +174,7 @@ static int cannot_execute(const char *file, int rc)
 
 	snprintf(text, sizeof text, "%s", err_text());
 	if (rc == DTPROC_ENOEXEC) {
-		/* "cannot execute: No such file ...", from the stub by way of the keeper */
+		/* "cannot execute: No such file ...", as the keeper words it */
 		const char *why = strstr(text, ": ");
 		return err_set(rc, "cannot execute '%s': %s", file, why ? why + 2 : text);
 	}

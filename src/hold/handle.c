@@ -92,7 +92,8 @@ void handle_destroy(struct dtproc_proc *p)
 void handle_destroy_all(struct list *doomed)
 {
 	while (!list_empty(doomed)) {
-		struct dtproc_proc *p = list_entry(doomed->next, struct dtproc_proc, recent);
+		struct dtproc_proc *p =
+			list_entry(doomed->next, struct dtproc_proc, recent);
 		list_remove(&p->recent);
 		handle_destroy(p);
 	}

@@ -51,7 +51,7 @@ struct hold_session {
 	/* The table; under table_lock. */
 	pthread_mutex_t table_lock;
 	pthread_cond_t table_changed; /* a handle left OPENING or CLOSING */
-	struct list *buckets;	      /* of dtproc_proc.bucket */
+	struct list *buckets;         /* of dtproc_proc.bucket */
 	unsigned mask;
 	struct list all;    /* dtproc_proc.age, oldest first; stale ones too */
 	struct list recent; /* dtproc_proc.recent: cacheable ones, last used first */
@@ -76,9 +76,9 @@ struct control {
 
 /* What is open of the present image; under the handle's lock. */
 struct image {
-	int mem;		 /* /proc/PID/mem; -1: not for us */
-	int live;		 /* read-only handles: tells whether it is the present one */
-	int shared;		 /* has its parent's memory (vfork): `live` cannot tell */
+	int mem;    /* /proc/PID/mem; -1: not for us */
+	int live;   /* read-only handles: tells whether it is the present one */
+	int shared; /* has its parent's memory (vfork): `live` cannot tell */
 	struct victim_maps maps; /* for symbols: as they were last read; n 0: never */
 };
 
@@ -104,7 +104,7 @@ struct dtproc_proc {
 	struct hold_lock lock;
 	struct image image;
 	struct victim_ctl ctl; /* HOLD_CONTROL only */
-	int hung_up;	       /* the ctl is closed, or was never open */
+	int hung_up;           /* the ctl is closed, or was never open */
 	struct control control;
 	struct list bkpts;   /* of dtproc_bkpt.link */
 	struct list dropped; /* those that an exec took away */
@@ -155,12 +155,12 @@ struct dtproc_proc *table_find(struct hold_session *, pid_t pid, enum hold_kind)
 struct dtproc_proc *table_peer(struct dtproc_proc *);
 
 enum table_found {
-	TABLE_HELD = 1,	   /* *out is READY and has one more reference */
+	TABLE_HELD = 1,    /* *out is READY and has one more reference */
 	TABLE_CLAIMED = 2, /* *out is `fresh`, OPENING, with one reference */
 };
 /*
- * The same for fresh->pid and its kind, or else enters `fresh`.  A read-only one makes way for control (A6).  Those that are to be closed now
- * are put on `doomed`.
+ * The same for fresh->pid and its kind, or else enters `fresh`.  A read-only one makes
+ * way for control (A6).  Those that are to be closed now are put on `doomed`.
  */
 enum table_found table_claim(struct hold_session *, struct dtproc_proc *fresh,
 	struct list *doomed, struct dtproc_proc **out);
@@ -266,7 +266,8 @@ void rseq_refuse(struct dtproc_proc *, struct wire_site *sites, size_t n);
 int notice_init(struct hold_session *) MUST_USE;
 void notice_fini(struct hold_session *);
 /* The end of a victim; always succeeds. */
-void notice_end(struct dtproc_proc *, enum dtproc_notice_kind, int code, const char *text);
+void notice_end(
+	struct dtproc_proc *, enum dtproc_notice_kind, int code, const char *text);
 /* Removes what is queued for a handle (H3); 1: nobody pins it, free it now. */
 int notice_purge(struct dtproc_proc *);
 

@@ -73,7 +73,8 @@ static int open_parts(const struct dtproc_proc *p, struct image *i)
 		return rc;
 	rc = victim_maps_read(p->pid, &i->maps);
 	if (rc)
-		return rc == DTPROC_EPERM ? victim_check_refusal(p->pid, VICTIM_READ) : rc;
+		return rc == DTPROC_EPERM ? victim_check_refusal(p->pid, VICTIM_READ)
+					  : rc;
 	/* What was opened by number is this process's if it is alive now (A7). */
 	return victim_ended(p->pidfd) ? err_set(DTPROC_ENOPROC, "no such process") : 0;
 }

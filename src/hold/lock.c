@@ -72,8 +72,8 @@ int dtproc_proc_lock(struct dtproc_proc *p)
 int dtproc_proc_unlock(struct dtproc_proc *p)
 {
 	if (!lock_is_mine(&p->lock) || p->in_callback)
-		return err_set(DTPROC_ELOCK, "pid %d is not locked by this thread",
-			(int)p->pid);
+		return err_set(
+			DTPROC_ELOCK, "pid %d is not locked by this thread", (int)p->pid);
 	give(&p->lock);
 	return 0;
 }

@@ -53,8 +53,8 @@ static void queue(struct hold_notice *n)
 	hold_wake(s);
 }
 
-static void fill(struct hold_notice *n, struct dtproc_proc *p, enum dtproc_notice_kind kind,
-	int code, const char *text)
+static void fill(struct hold_notice *n, struct dtproc_proc *p,
+	enum dtproc_notice_kind kind, int code, const char *text)
 {
 	list_init(&n->link);
 	n->proc = p;
@@ -132,8 +132,11 @@ static void unpin(struct dtproc_proc *p)
 static void tell(struct hold_session *s, struct hold_notice *n)
 {
 	struct dtproc_proc *p = n->proc;
-	struct dtproc_notice out = {.kind = n->kind, .proc = p, .pid = p->pid,
-		.code = n->code, .text = n->text};
+	struct dtproc_notice out = {.kind = n->kind,
+		.proc = p,
+		.pid = p->pid,
+		.code = n->code,
+		.text = n->text};
 
 	pthread_mutex_lock(&s->notice_lock);
 	dtproc_notice_fn *fn = s->notice_fn;

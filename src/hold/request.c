@@ -20,10 +20,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static int start(struct dtproc_proc *p, pid_t pid, uint32_t flags, struct wire_reply *reply,
-	int *mem)
+static int start(struct dtproc_proc *p, pid_t pid, uint32_t flags,
+	struct wire_reply *reply, int *mem)
 {
-	struct wire_request req = {.op = WIRE_START, .pid = pid, .flags = flags,
+	struct wire_request req = {.op = WIRE_START,
+		.pid = pid,
+		.flags = flags,
 		.arg = p->session->options.stop_deadline_ms};
 
 	return victim_ctl_call(&p->ctl, &req, NULL, 0, reply, mem);
@@ -75,7 +77,8 @@ void request_lost(struct dtproc_proc *p, const char *why)
 	log_line("hold", 1, "pid %d: %s: repairing", (int)p->pid, text);
 	if (repair(p) && !victim_ended(p->pidfd)) {
 		log_line("hold", 1, "pid %d: no repair: %s", (int)p->pid, err_text());
-		snprintf(text, sizeof text, "%.60s; not repaired: %.50s", why, err_text());
+		snprintf(
+			text, sizeof text, "%.60s; not repaired: %.50s", why, err_text());
 	}
 	victim_ctl_hang_up(&p->ctl);
 	p->hung_up = 1;
@@ -84,8 +87,8 @@ void request_lost(struct dtproc_proc *p, const char *why)
 	control_poke(p);
 }
 
-int request_call(struct dtproc_proc *p, struct wire_request *req, const int *fds, int nfds,
-	struct wire_reply *reply)
+int request_call(struct dtproc_proc *p, struct wire_request *req, const int *fds,
+	int nfds, struct wire_reply *reply)
 {
 	char why[128];
 	int rc;
@@ -131,7 +134,8 @@ int request_start(struct dtproc_proc *p, const struct victim_program *program)
 
 	if (rc)
 		return rc;
-	rc = start(p, program ? p->ctl.stub : p->pid, program ? WIRE_CREATE : 0, &reply, &mem);
+	rc = start(p, program ? p->ctl.stub : p->pid, program ? WIRE_CREATE : 0, &reply,
+		&mem);
 	if (rc) {
 		/* Hanging up makes the keeper undo whatever it did. */
 		char text[ERR_TEXT_MAX];
@@ -159,10 +163,10 @@ static const uint64_t wire_ends[] = {
 /* What the mode asks of a victim that has no keeper any more. */
 static void end_without_keeper(struct dtproc_proc *p, enum dtproc_release_mode mode)
 {
-	int sig = mode == DTPROC_RELEASE_STOPPED ? SIGSTOP :
-		mode == DTPROC_RELEASE_KILL	 ? SIGKILL :
-		mode == DTPROC_RELEASE_DEFAULT && p->created ? SIGKILL :
-							       0;
+	int sig = mode == DTPROC_RELEASE_STOPPED                 ? SIGSTOP
+		  : mode == DTPROC_RELEASE_KILL                  ? SIGKILL
+		  : mode == DTPROC_RELEASE_DEFAULT && p->created ? SIGKILL
+								 : 0;
 
 	if (sig)
 		syscall(SYS_pidfd_send_signal, p->pidfd, sig, NULL, 0);

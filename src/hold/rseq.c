@@ -36,8 +36,7 @@ static void refuse_by(struct dtproc_proc *p, uint64_t at, uint64_t size,
 			refuse_in(&q, sites, n);
 }
 
-static int holds_any(
-	const struct victim_map *m, const struct wire_site *sites, size_t n)
+static int holds_any(const struct victim_map *m, const struct wire_site *sites, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		if (sites[i].addr - m->start < m->end - m->start)
@@ -56,7 +55,8 @@ void rseq_refuse(struct dtproc_proc *p, struct wire_site *sites, size_t n)
 		struct object_id id = {m->dev, m->inode};
 		struct object *o;
 		uint64_t value, size, bias;
-		if (!m->inode || !(m->flags & VICTIM_MAP_EXEC) || !holds_any(m, sites, n) ||
+		if (!m->inode || !(m->flags & VICTIM_MAP_EXEC) ||
+			!holds_any(m, sites, n) ||
 			object_open_mapped(victim_live_tid(p->pid), m->start, m->end,
 				m->path, &id, &o))
 			continue;

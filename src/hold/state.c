@@ -61,7 +61,8 @@ int state_ended(struct dtproc_proc *p)
 }
 
 /* "pid 4711 exited with status 3" and the like; returns the error that it is. */
-static int describe(pid_t pid, const struct dtproc_proc_status *st, char *buf, size_t room)
+static int describe(
+	pid_t pid, const struct dtproc_proc_status *st, char *buf, size_t room)
 {
 	const char *abbrev;
 
@@ -72,7 +73,8 @@ static int describe(pid_t pid, const struct dtproc_proc_status *st, char *buf, s
 	case DTPROC_KILLED:
 		abbrev = sigabbrev_np(st->code);
 		if (abbrev)
-			snprintf(buf, room, "pid %d terminated by SIG%s", (int)pid, abbrev);
+			snprintf(buf, room, "pid %d terminated by SIG%s", (int)pid,
+				abbrev);
 		else
 			snprintf(buf, room, "pid %d terminated by signal %d", (int)pid,
 				st->code);
@@ -94,9 +96,9 @@ int state_error(struct dtproc_proc *p)
 
 static enum dtproc_notice_kind notice_kind(enum dtproc_proc_run how)
 {
-	return how == DTPROC_EXITED ? DTPROC_NOTICE_EXITED :
-		how == DTPROC_KILLED	? DTPROC_NOTICE_KILLED :
-					  DTPROC_NOTICE_LOST;
+	return how == DTPROC_EXITED   ? DTPROC_NOTICE_EXITED
+	       : how == DTPROC_KILLED ? DTPROC_NOTICE_KILLED
+				      : DTPROC_NOTICE_LOST;
 }
 
 void state_end(struct dtproc_proc *p, enum dtproc_proc_run how, int code, const char *why)
@@ -137,7 +139,8 @@ static void look(struct dtproc_proc *p)
 	if (!is_end(p->status.run)) {
 		p->status.run = DTPROC_EXITED;
 		if (victim_exit_status(p->pidfd, &status) == 0) {
-			p->status.run = WIFSIGNALED(status) ? DTPROC_KILLED : DTPROC_EXITED;
+			p->status.run =
+				WIFSIGNALED(status) ? DTPROC_KILLED : DTPROC_EXITED;
 			p->status.code = WIFSIGNALED(status) ? WTERMSIG(status)
 							     : WEXITSTATUS(status);
 		}
@@ -198,7 +201,7 @@ static int left_ms(const struct timespec *until)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	ms = (until->tv_sec - now.tv_sec) * 1000 +
-		(until->tv_nsec - now.tv_nsec + 999999) / 1000000;
+	     (until->tv_nsec - now.tv_nsec + 999999) / 1000000;
 	return ms < 0 ? 0 : (int)ms;
 }
 
@@ -215,8 +218,8 @@ static int wait_unmonitored(struct dtproc_proc *p, int timeout_ms)
 	struct timespec until = deadline(timeout_ms < 0 ? 0 : timeout_ms);
 
 	for (;;) {
-		struct pollfd fds[3] = {{p->pidfd, POLLIN, 0}, {-1, POLLIN, 0},
-			{-1, POLLIN, 0}};
+		struct pollfd fds[3] = {
+			{p->pidfd, POLLIN, 0}, {-1, POLLIN, 0}, {-1, POLLIN, 0}};
 		if (p->kind == HOLD_CONTROL) {
 			CLEAN(hold_leave) struct hold_guard g = hold_enter(p);
 			control_pump(p);

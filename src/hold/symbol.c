@@ -20,7 +20,8 @@ static void unref(struct object **o)
 	object_unref(*o);
 }
 
-static int is_wanted(const struct query *q, const struct object *o, const struct victim_map *m)
+static int is_wanted(
+	const struct query *q, const struct object *o, const struct victim_map *m)
 {
 	if (!q->object || !*q->object)
 		return 1;
@@ -53,16 +54,16 @@ static int look(const struct query *q, const struct victim_map *m, dtproc_addr *
 }
 
 /* Index of the mapping that gave the answer, or ENOSYM. */
-static int search(const struct query *q, const struct victim_maps *maps, dtproc_addr *addr,
-	size_t *size)
+static int search(const struct query *q, const struct victim_maps *maps,
+	dtproc_addr *addr, size_t *size)
 {
 	for (size_t i = 0; i < maps->n; i++) {
 		const struct victim_map *m = &maps->at[i];
 		if (m->inode && (m->flags & VICTIM_MAP_EXEC) && !look(q, m, addr, size))
 			return (int)i;
 	}
-	return err_set(DTPROC_ENOSYM, "pid %d has no symbol '%s'%s%s", (int)q->pid, q->name,
-		q->object ? " in " : "", q->object ? q->object : "");
+	return err_set(DTPROC_ENOSYM, "pid %d has no symbol '%s'%s%s", (int)q->pid,
+		q->name, q->object ? " in " : "", q->object ? q->object : "");
 }
 
 /* Device and inode of the program, from the mapping that holds its code. */
@@ -105,8 +106,10 @@ int dtproc_proc_symbol(struct dtproc_proc *p, const char *object, const char *na
 	dtproc_addr *addr, size_t *size)
 {
 	CLEAN(hold_leave) struct hold_guard g = hold_enter(p);
-	struct query q = {.pid = p->pid, .tid = victim_live_tid(p->pid),
-		.object = object, .name = name};
+	struct query q = {.pid = p->pid,
+		.tid = victim_live_tid(p->pid),
+		.object = object,
+		.name = name};
 	struct victim_maps *maps = &p->image.maps, fresh;
 	int rc;
 

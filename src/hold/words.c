@@ -30,7 +30,8 @@ static int quoted(const char **s, char q, char **to)
 		*(*to)++ = **s;
 	}
 	if (!**s)
-		return err_set(DTPROC_EINVAL, "the command has a %c that is not closed", q);
+		return err_set(
+			DTPROC_EINVAL, "the command has a %c that is not closed", q);
 	++*s;
 	return 0;
 }

@@ -19,12 +19,12 @@
 static int own_thread(pid_t pid, const struct victim_status *st)
 {
 	if (st->tgid == getpid())
-		return err_set(DTPROC_ESELF, pid == st->tgid ?
-				"that is this very process" :
-				"that is a thread of this very process");
+		return err_set(DTPROC_ESELF,
+			pid == st->tgid ? "that is this very process"
+					: "that is a thread of this very process");
 	if (st->tgid != pid)
-		return err_set(DTPROC_ENOPROC, "it is a thread of process %d, not a process",
-			(int)st->tgid);
+		return err_set(DTPROC_ENOPROC,
+			"it is a thread of process %d, not a process", (int)st->tgid);
 	return 0;
 }
 
@@ -105,8 +105,8 @@ static const char *yama_text(int scope)
 }
 
 /* What ids and capabilities say; NULL: nothing against it. */
-static const char *ids_text(const struct victim_caller *us, const struct victim_status *it,
-	char *buf, size_t room)
+static const char *ids_text(const struct victim_caller *us,
+	const struct victim_status *it, char *buf, size_t room)
 {
 	char user[64];
 

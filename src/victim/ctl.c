@@ -81,7 +81,7 @@ static int make_memfd(const char *name, size_t size, int *out)
 	int fd = victim_lift(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
 
 	if (fd < 0 || ftruncate(fd, (off_t)size) < 0 ||
-			fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) < 0) {
+		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) < 0) {
 		int eno = errno;
 		close_fd(&fd);
 		return err_errno(DTPROC_ESYS, eno, "cannot make shared memory");
@@ -282,8 +282,8 @@ static int wait_answer(struct victim_ctl *c, uint64_t until)
 	if (n != 0)
 		return 0;
 	c->broken = 1;
-	return err_set(
-		DTPROC_ETIMEOUT, "the keeper (pid %d) does not answer", (int)c->keeper_pid);
+	return err_set(DTPROC_ETIMEOUT, "the keeper (pid %d) does not answer",
+		(int)c->keeper_pid);
 }
 
 static int keeper_dead(const struct victim_ctl *c)
@@ -322,8 +322,8 @@ int victim_ctl_call(struct victim_ctl *c, struct wire_request *req, const int *f
 	int wait_ms = VICTIM_ANSWER_MS, fd = -1, rc;
 
 	if (c->broken)
-		return err_set(DTPROC_ELOST, "the keeper (pid %d) is gone",
-			(int)c->keeper_pid);
+		return err_set(
+			DTPROC_ELOST, "the keeper (pid %d) is gone", (int)c->keeper_pid);
 	req->magic = WIRE_MAGIC;
 	req->version = WIRE_VERSION;
 	req->seq = ++c->seq;

@@ -28,15 +28,16 @@ struct map_query {
 #define MAP_QUERY _IOWR('f', 17, struct map_query)
 
 /* A hexadecimal or decimal number that ends with `stop`; moves *at behind that. */
-static int number(const char **at, const char *end, unsigned base, char stop, uint64_t *out)
+static int number(
+	const char **at, const char *end, unsigned base, char stop, uint64_t *out)
 {
 	uint64_t v = 0;
 	const char *s = *at;
 
 	for (; s < end && *s != stop; s++) {
-		unsigned d = *s >= '0' && *s <= '9' ? (unsigned)(*s - '0') :
-			*s >= 'a' && *s <= 'f'	    ? (unsigned)(*s - 'a' + 10) :
-						      99;
+		unsigned d = *s >= '0' && *s <= '9'   ? (unsigned)(*s - '0')
+			     : *s >= 'a' && *s <= 'f' ? (unsigned)(*s - 'a' + 10)
+						      : 99;
 		if (d >= base || v > (UINT64_MAX - d) / base)
 			return -1;
 		v = v * base + d;
@@ -51,9 +52,9 @@ static int number(const char **at, const char *end, unsigned base, char stop, ui
 static unsigned protection(const char *s)
 {
 	return (s[0] == 'r' ? VICTIM_MAP_READ : 0u) |
-		(s[1] == 'w' ? VICTIM_MAP_WRITE : 0u) |
-		(s[2] == 'x' ? VICTIM_MAP_EXEC : 0u) |
-		(s[3] == 's' ? VICTIM_MAP_SHARED : 0u);
+	       (s[1] == 'w' ? VICTIM_MAP_WRITE : 0u) |
+	       (s[2] == 'x' ? VICTIM_MAP_EXEC : 0u) |
+	       (s[3] == 's' ? VICTIM_MAP_SHARED : 0u);
 }
 
 /* Ends the name at `s` of `len` bytes with a NUL; notes and removes " (deleted)". */
@@ -77,12 +78,12 @@ static int line(char *at, char *end, struct victim_map *m)
 	uint64_t major, minor;
 
 	if (number(&s, end, 16, '-', &m->start) || number(&s, end, 16, ' ', &m->end) ||
-			end - s < 5 || s[4] != ' ')
+		end - s < 5 || s[4] != ' ')
 		return -1;
 	m->flags = protection(s);
 	s += 5;
 	if (number(&s, end, 16, ' ', &m->offset) || number(&s, end, 16, ':', &major) ||
-			number(&s, end, 16, ' ', &minor))
+		number(&s, end, 16, ' ', &minor))
 		return -1;
 	*end = ' '; /* a line without a name may end behind the inode */
 	if (number(&s, end + 1, 10, ' ', &m->inode) || m->start >= m->end)
@@ -104,8 +105,8 @@ static int lines(char *at, char *end, map_vec *v)
 		if (!nl || line(at, nl, &m) || (v->n && m.start < v->at[v->n - 1].end))
 			return err_set(DTPROC_EPROTO, "the memory map is garbled");
 		if (v->n == VICTIM_MAPS_MAX)
-			return err_set(DTPROC_ELIMIT, "more than %u mappings",
-				VICTIM_MAPS_MAX);
+			return err_set(
+				DTPROC_ELIMIT, "more than %u mappings", VICTIM_MAPS_MAX);
 		if (vec_push(v, m))
 			return err_nomem("the memory map");
 	}
@@ -153,7 +154,8 @@ static int slurp(int fd, char **text, size_t *len)
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
-			return err_errno(DTPROC_ESYS, errno, "cannot read the memory map");
+			return err_errno(
+				DTPROC_ESYS, errno, "cannot read the memory map");
 		if (got == 0)
 			break;
 		n += (size_t)got;
@@ -183,8 +185,8 @@ static int read_of(pid_t pid, struct victim_maps *out)
 	if (fd < 0 && (errno == ENOENT || errno == ESRCH))
 		return err_set(DTPROC_ENOPROC, "pid %d: no such process", (int)pid);
 	if (fd < 0)
-		return err_errno(errno == EACCES || errno == EPERM ? DTPROC_EPERM
-								   : DTPROC_ESYS,
+		return err_errno(
+			errno == EACCES || errno == EPERM ? DTPROC_EPERM : DTPROC_ESYS,
 			errno, "cannot open %s", path);
 	rc = slurp(fd, &text, &len);
 	if (rc == 0)
@@ -222,7 +224,7 @@ int victim_maps_still(pid_t pid, const struct victim_map *m)
 	if (fd < 0 || ioctl(fd, MAP_QUERY, &q) < 0)
 		return 0;
 	return q.start == m->start && q.end == m->end && q.offset == m->offset &&
-		q.inode == m->inode && makedev(q.dev_major, q.dev_minor) == m->dev;
+	       q.inode == m->inode && makedev(q.dev_major, q.dev_minor) == m->dev;
 }
 
 void victim_maps_free(struct victim_maps *m)

@@ -53,7 +53,8 @@ ssize_t victim_mem_read(int fd, dtproc_addr addr, void *buf, size_t len)
 	size_t done = 0;
 
 	while (done < len) {
-		ssize_t n = pread(fd, (char *)buf + done, len - done, (off_t)(addr + done));
+		ssize_t n =
+			pread(fd, (char *)buf + done, len - done, (off_t)(addr + done));
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0 && done == 0)

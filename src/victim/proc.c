@@ -126,7 +126,8 @@ static const char *field(const char *text, const char *name)
 
 int victim_status_parse(const char *text, struct victim_status *out)
 {
-	const char *tgid = field(text, "\nTgid:\t"), *tracer = field(text, "\nTracerPid:\t");
+	const char *tgid = field(text, "\nTgid:\t"),
+		   *tracer = field(text, "\nTracerPid:\t");
 	const char *uid = field(text, "\nUid:\t"), *gid = field(text, "\nGid:\t");
 	const char *caps = field(text, "\nCapPrm:\t");
 	struct victim_status st;
@@ -135,11 +136,11 @@ int victim_status_parse(const char *text, struct victim_status *out)
 	if (!tgid || !tracer || !uid || !gid || !caps)
 		return garbled("status");
 	if (sscanf(tgid, "%d", &st.tgid) != 1 || sscanf(tracer, "%d", &st.tracer) != 1 ||
-			sscanf(uid, "%u %u %u %u", &st.uid[0], &st.uid[1], &st.uid[2],
-				&st.uid[3]) != 4 ||
-			sscanf(gid, "%u %u %u %u", &st.gid[0], &st.gid[1], &st.gid[2],
-				&st.gid[3]) != 4 ||
-			sscanf(caps, "%llx", &prm) != 1)
+		sscanf(uid, "%u %u %u %u", &st.uid[0], &st.uid[1], &st.uid[2],
+			&st.uid[3]) != 4 ||
+		sscanf(gid, "%u %u %u %u", &st.gid[0], &st.gid[1], &st.gid[2],
+			&st.gid[3]) != 4 ||
+		sscanf(caps, "%llx", &prm) != 1)
 		return garbled("status");
 	st.caps = prm;
 	*out = st;

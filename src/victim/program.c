@@ -15,8 +15,7 @@
 
 static int cannot(const char *file, int eno)
 {
-	return err_set(
-		DTPROC_ENOEXEC, "cannot execute '%s': %s", file, strerror(eno));
+	return err_set(DTPROC_ENOEXEC, "cannot execute '%s': %s", file, strerror(eno));
 }
 
 /* 0 when `path` is a file that we may execute, else the errno. */
@@ -43,7 +42,8 @@ static int search(const char *file, char **out)
 		size_t len = strcspn(dir, ":");
 		char *path;
 		/* An empty member means the working directory. */
-		if (asprintf(&path, "%.*s%s%s", (int)len, dir, len ? "/" : "./", file) < 0)
+		if (asprintf(&path, "%.*s%s%s", (int)len, dir, len ? "/" : "./", file) <
+			0)
 			return err_nomem("a path");
 		int eno = executable(path);
 		if (eno == 0) {
@@ -111,11 +111,11 @@ int victim_program_find(const char *file, char **out)
 
 /* Where the keeper lies, seen from the file that holds this code. */
 static const char *const beside[] = {
-	"dtproc/dtproc-keeper",		   /* installed library */
-	"../keeper/dtproc-keeper",	   /* build tree: src/trace/libdtproc.so */
-	"src/keeper/dtproc-keeper",	   /* a program in the build tree's root */
-	"../src/keeper/dtproc-keeper",	   /* one that has the library linked in */
-	"../../src/keeper/dtproc-keeper",  /* a test */
+	"dtproc/dtproc-keeper",           /* installed library */
+	"../keeper/dtproc-keeper",        /* build tree: src/trace/libdtproc.so */
+	"src/keeper/dtproc-keeper",       /* a program in the build tree's root */
+	"../src/keeper/dtproc-keeper",    /* one that has the library linked in */
+	"../../src/keeper/dtproc-keeper", /* a test */
 };
 
 /* The absolute name of the file that this code was loaded from. */
@@ -125,7 +125,7 @@ static int own_file(char *buf, size_t room)
 	ssize_t n;
 
 	if (dladdr((void *)(uintptr_t)victim_keeper_find, &info) && info.dli_fname &&
-			info.dli_fname[0] == '/') {
+		info.dli_fname[0] == '/') {
 		snprintf(buf, room, "%s", info.dli_fname);
 		return 0;
 	}

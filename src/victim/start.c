@@ -53,7 +53,7 @@ struct plan {
 	const char *keeper;
 	char *const *keeper_argv, *const *keeper_envp;
 	char *const *shell_argv; /* of /bin/sh, for a program without #! */
-	uint64_t mask;		 /* the client's signal mask */
+	uint64_t mask;           /* the client's signal mask */
 	int keep_stderr;
 	struct report *report;
 };
@@ -230,8 +230,9 @@ BARE __attribute__((noreturn)) static void be_intermediate(const struct plan *p)
 /* The variables of the environment that concern a keeper. */
 static int concerns_keeper(const char *var)
 {
-	static const char *const names[] = {"DTPROC_", "LD_LIBRARY_PATH=", "ASAN_OPTIONS=",
-		"UBSAN_OPTIONS=", "TSAN_OPTIONS=", "LSAN_OPTIONS=", "GCOV_"};
+	static const char *const names[] = {"DTPROC_",
+		"LD_LIBRARY_PATH=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "TSAN_OPTIONS=",
+		"LSAN_OPTIONS=", "GCOV_"};
 
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
 		if (!strncmp(var, names[i], strlen(names[i])))
@@ -297,8 +298,8 @@ static int outcome(const struct plan *p, int eno, struct started *out)
 	if (eno)
 		return err_errno(
 			DTPROC_EKEEPER, eno, "cannot start the keeper %s", p->keeper);
-	return err_set(DTPROC_EKEEPER, "cannot start the keeper %s: it was killed",
-		p->keeper);
+	return err_set(
+		DTPROC_EKEEPER, "cannot start the keeper %s: it was killed", p->keeper);
 }
 
 static int run(struct plan *p, struct started *out)

@@ -7,9 +7,9 @@
 
 struct start {
 	const struct victim_program *program; /* NULL: no stub */
-	int fd[WIRE_FD_FIRST_FREE];	      /* what the keeper gets where; -1: nothing */
-	int ours[4];			      /* our ends, which the stub must not keep */
-	int stub;			      /* the stub's end; -1: none */
+	int fd[WIRE_FD_FIRST_FREE]; /* what the keeper gets where; -1: nothing */
+	int ours[4];                /* our ends, which the stub must not keep */
+	int stub;                   /* the stub's end; -1: none */
 };
 
 struct started {

@@ -16,8 +16,8 @@
 struct victim_stat {
 	char state; /* R S D T t Z X ... */
 	pid_t ppid;
-	unsigned long flags; /* PF_* of the kernel */
-	uint64_t start_time; /* ticks since boot: with the PID it names the process */
+	unsigned long flags;    /* PF_* of the kernel */
+	uint64_t start_time;    /* ticks since boot: with the PID it names the process */
 	dtproc_addr start_code; /* of its program's text; 1 or 0: not for us to see */
 	char comm[64];
 };
@@ -25,7 +25,7 @@ struct victim_stat {
 /* Of /proc/PID/status. */
 struct victim_status {
 	pid_t tgid, tracer; /* tracer 0: none */
-	uid_t uid[4];	    /* real, effective, saved, file system */
+	uid_t uid[4];       /* real, effective, saved, file system */
 	gid_t gid[4];
 	uint64_t caps; /* permitted */
 };
@@ -72,11 +72,11 @@ struct victim_caller {
 	uid_t uid;
 	gid_t gid;
 	int ptrace_capable; /* CAP_SYS_PTRACE is effective */
-	uint64_t caps;	    /* permitted */
-	int yama;	    /* ptrace_scope; 0 also without Yama */
+	uint64_t caps;      /* permitted */
+	int yama;           /* ptrace_scope; 0 also without Yama */
 };
-const char *victim_refusal_text(const struct victim_caller *, const struct victim_status *,
-	uid_t proc_owner, char *buf, size_t room);
+const char *victim_refusal_text(const struct victim_caller *,
+	const struct victim_status *, uid_t proc_owner, char *buf, size_t room);
 
 /* ------------------------------------------------- program.c: what to start */
 
@@ -98,7 +98,7 @@ struct victim_program {
 struct victim_ctl {
 	int requests, events; /* our ends of the sockets */
 	int bulk, ledger;     /* memfds */
-	int keeper;	      /* pidfd of the keeper */
+	int keeper;           /* pidfd of the keeper */
 	pid_t keeper_pid, stub;
 	uint32_t seq;
 	int broken; /* hung up or out of step: no more requests */
@@ -107,8 +107,12 @@ struct victim_ctl {
 
 /* One that was never opened: closing it does nothing. */
 #define VICTIM_CTL_NONE                                                                  \
-	((struct victim_ctl){.requests = -1, .events = -1, .bulk = -1, .ledger = -1,     \
-		.keeper = -1, .broken = 1})
+	((struct victim_ctl){.requests = -1,                                             \
+		.events = -1,                                                            \
+		.bulk = -1,                                                              \
+		.ledger = -1,                                                            \
+		.keeper = -1,                                                            \
+		.broken = 1})
 
 /* How long an answer may take beyond the victim's own deadline, before we give up. */
 #define VICTIM_ANSWER_MS 20000

@@ -174,7 +174,8 @@ static void A6_a_stale_handle_shows_no_trap(void **state)
 	hold_close(s2);
 }
 
-static void remove_self(struct dtproc_proc *q, struct dtproc_bkpt *b, pid_t tid, void *arg)
+static void remove_self(
+	struct dtproc_proc *q, struct dtproc_bkpt *b, pid_t tid, void *arg)
 {
 	struct seen *seen = arg;
 
@@ -226,7 +227,8 @@ static void misuse(struct dtproc_proc *q, struct dtproc_bkpt *b, pid_t tid, void
 	long v = 0;
 
 	if (calls(seen) == 0) {
-		seen->rc = dtproc_proc_lock(q) == DTPROC_ELOCK &&
+		seen->rc =
+			dtproc_proc_lock(q) == DTPROC_ELOCK &&
 			dtproc_proc_unlock(q) == DTPROC_ELOCK &&
 			dtproc_proc_wait(q, 0) == DTPROC_ELOCK &&
 			dtproc_proc_read(q, (dtproc_addr)(uintptr_t)&pid, &v, 4) == 4 &&

@@ -73,7 +73,8 @@ static void A11_unmonitored_then_monitored(void **state)
 
 	assert_ok(hold_grab(s, HOLD_FOR_CLIENT, pid, DTPROC_GRAB_UNMONITORED, &a));
 	assert_int_equal(dtproc_threads(), before);
-	assert_int_equal(dtproc_bkpt_add(a, 1, (dtproc_bkpt_fn *)1, NULL, &k), DTPROC_ESTATE);
+	assert_int_equal(
+		dtproc_bkpt_add(a, 1, (dtproc_bkpt_fn *)1, NULL, &k), DTPROC_ESTATE);
 	assert_text("without a control thread");
 	b = grab_control(s, pid);
 	assert_ptr_equal(a, b);
@@ -167,7 +168,7 @@ static pid_t find_control_thread(void)
 		char path[300], comm[40] = "";
 		snprintf(path, sizeof path, "/proc/self/task/%s/comm", e->d_name);
 		if (victim_slurp(path, comm, sizeof comm) > 0 &&
-				!strcmp(comm, "dtproc-control\n"))
+			!strcmp(comm, "dtproc-control\n"))
 			found = atoi(e->d_name);
 	}
 	closedir(d);
@@ -260,8 +261,7 @@ static int without_standard_files(void)
 
 	for (int i = 0; i < 3; i++)
 		close(i);
-	if (hold_open(NULL, &s) ||
-			hold_create(s, HOLD_FOR_CLIENT, "sh", argv, NULL, &p))
+	if (hold_open(NULL, &s) || hold_create(s, HOLD_FOR_CLIENT, "sh", argv, NULL, &p))
 		return 1;
 	for (int i = 0; i < 3; i++)
 		if (fcntl(i, F_GETFD) >= 0)
@@ -296,14 +296,15 @@ static void B4_requests_are_served_at_once(void **state)
 	for (int i = 0; i < 200; i++) {
 		uint64_t t = now_ms();
 		assert_ok(dtproc_proc_continue(p));
-		assert_int_equal(dtproc_proc_write(p, (dtproc_addr)(uintptr_t)&sigchld, &v, 4),
-			4);
+		assert_int_equal(
+			dtproc_proc_write(p, (dtproc_addr)(uintptr_t)&sigchld, &v, 4), 4);
 		assert_ok(dtproc_proc_stop(p));
 		t = now_ms() - t;
 		worst = t > worst ? t : worst;
 	}
 	print_message("           slowest of 200 rounds: %d ms\n", (int)worst);
-	assert_true(worst < 250); /* the machine may be busy: a timer would show as more */
+	assert_true(
+		worst < 250); /* the machine may be busy: a timer would show as more */
 	dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
 	child_end(pid);
 	hold_close(s);

@@ -61,7 +61,8 @@ static void C1_inherits_what_a_shell_gives(void **state)
 		"grep", "-E", "^Sig(Blk|Ign|Cgt)", "/proc/self/status", NULL};
 	static char *const rest[] = {"sh", "-c",
 		"pwd; umask; ulimit -a; nice; ls /proc/self/fd | wc -l;"
-		"cut -d' ' -f5,6,7 /proc/$$/stat", NULL};
+		"cut -d' ' -f5,6,7 /proc/$$/stat",
+		NULL};
 	struct hold_session *s = session();
 	sigset_t set, old;
 
@@ -154,9 +155,10 @@ static void C3_no_keeper_no_create(void **state)
 	keeper = keeper ? strdup(keeper) : NULL; /* NULL: it is found beside us */
 
 	setenv("DTPROC_KEEPER", "/tmp/no-such-keeper", 1);
-	assert_int_equal(hold_create(s, HOLD_FOR_CLIENT, "true", argv, NULL, &p),
-		DTPROC_EKEEPER);
-	assert_text("cannot start the keeper /tmp/no-such-keeper: No such file or directory");
+	assert_int_equal(
+		hold_create(s, HOLD_FOR_CLIENT, "true", argv, NULL, &p), DTPROC_EKEEPER);
+	assert_text(
+		"cannot start the keeper /tmp/no-such-keeper: No such file or directory");
 	setenv("DTPROC_KEEPER", "/bin/true", 1); /* one that says nothing */
 	assert_true(hold_create(s, HOLD_FOR_CLIENT, "true", argv, NULL, &p) < 0);
 	unsetenv("DTPROC_KEEPER");
@@ -176,7 +178,8 @@ static int forbid_threads(void)
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 3),
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+		BPF_STMT(
+			BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
 		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAGAIN),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
@@ -184,7 +187,7 @@ static int forbid_threads(void)
 	struct sock_fprog prog = {COUNT_OF(code), code};
 
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
-		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog);
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog);
 }
 
 static int grab_without_threads(pid_t victim)
@@ -311,8 +314,7 @@ static void C2_who_cannot_be_grabbed(void **state)
 	struct hold_session *s = session();
 
 	assert_int_equal(grab_fails(s, 999999999), DTPROC_ENOPROC);
-	assert_string_equal(
-		err_text(), "failed to grab pid 999999999: no such process");
+	assert_string_equal(err_text(), "failed to grab pid 999999999: no such process");
 	assert_int_equal(grab_fails(s, getpid()), DTPROC_ESELF);
 	shared->value = 0;
 	pid_t pid = child_run(body_thread);
@@ -344,10 +346,11 @@ static int as_nobody(pid_t other, pid_t undumpable)
 
 	if (setgid(65534) || setuid(65534) || hold_open(NULL, &s))
 		return 1;
-	if (grab_fails(s, other) != DTPROC_EPERM || !strstr(err_text(), "another user (root)"))
+	if (grab_fails(s, other) != DTPROC_EPERM ||
+		!strstr(err_text(), "another user (root)"))
 		return 2;
 	if (grab_fails(s, undumpable) != DTPROC_EPERM ||
-			!strstr(err_text(), "not dumpable"))
+		!strstr(err_text(), "not dumpable"))
 		return 3;
 	/* A change of user takes dumpability away; an exec gives it back. */
 	pid_t own = child_run(body_exec_sleep);
@@ -423,7 +426,8 @@ static void C2_already_traced(void **state)
 
 	assert_int_equal(ptrace(PTRACE_SEIZE, pid, NULL, NULL), 0);
 	assert_int_equal(grab_fails(s, pid), DTPROC_ETRACED);
-	snprintf(want, sizeof want, "already traced by pid %d (test_hold_creat)", getpid());
+	snprintf(want, sizeof want, "already traced by pid %d (test_hold_creat)",
+		getpid());
 	assert_text(want);
 	p = grab_rdonly(s, pid); /* reading it is another matter */
 	dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);

@@ -10,7 +10,7 @@ static long countdown = -1; /* allocations until one fails; negative: none does 
 static int fails(void)
 {
 	return __atomic_load_n(&countdown, __ATOMIC_SEQ_CST) >= 0 &&
-		__atomic_fetch_sub(&countdown, 1, __ATOMIC_SEQ_CST) == 0;
+	       __atomic_fetch_sub(&countdown, 1, __ATOMIC_SEQ_CST) == 0;
 }
 
 void *__real_malloc(size_t);
@@ -72,7 +72,8 @@ static int each_failure(int (*op)(void))
 		__atomic_store_n(&countdown, n, __ATOMIC_SEQ_CST);
 		int rc = op();
 		/* Is there some left?  Then it did not get that far. */
-		int untouched = __atomic_exchange_n(&countdown, -1, __ATOMIC_SEQ_CST) >= 0;
+		int untouched =
+			__atomic_exchange_n(&countdown, -1, __ATOMIC_SEQ_CST) >= 0;
 		if (rc == 0 && untouched)
 			return n;
 		if (rc < 0 && rc != DTPROC_ENOMEM && rc != DTPROC_ENOSYM)

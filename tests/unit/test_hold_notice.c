@@ -10,7 +10,7 @@ struct told {
 	int code[8];
 	pid_t pid[8];
 	char text[8][200];
-	int release; /* the handler gives the handle back */
+	int release;                /* the handler gives the handle back */
 	struct hold_session *again; /* and sleeps once more */
 };
 
@@ -48,7 +48,8 @@ static void H1_how_it_ended(void **state)
 	char want[100];
 
 	hold_on_notice(s, on_notice, &t);
-	struct dtproc_proc *a = create_sh(s, "exit 3"), *b = create_sh(s, "kill -SEGV $$");
+	struct dtproc_proc *a = create_sh(s, "exit 3"),
+			   *b = create_sh(s, "kill -SEGV $$");
 	assert_int_equal(hold_deliver(s), 0);
 	assert_ok(dtproc_proc_continue(a));
 	assert_true(deliver(s, 5000) == 1);
@@ -173,8 +174,7 @@ static void H4_a_dead_keeper_is_repaired_after(void **state)
 	pid_t pid = child_run(body_beat_rarely);
 	struct dtproc_proc *p = grab_control(s, pid);
 	hold_on_notice(s, on_notice, &t);
-	assert_ok(dtproc_bkpt_add(
-		p, (dtproc_addr)(uintptr_t)beat, nothing, &hits, &b));
+	assert_ok(dtproc_bkpt_add(p, (dtproc_addr)(uintptr_t)beat, nothing, &hits, &b));
 	assert_ok(dtproc_proc_continue(p));
 	shared->stage = 1;
 	assert_true(UNTIL(shared->count == 1));
@@ -190,8 +190,7 @@ static void H4_a_dead_keeper_is_repaired_after(void **state)
 	assert_int_equal(tracer_of(pid), 0);
 	assert_int_equal(dtproc_proc_stop(p), DTPROC_ELOST);
 	struct dtproc_proc *ro = grab_rdonly(s, pid);
-	assert_int_equal(
-		dtproc_proc_read(ro, (dtproc_addr)(uintptr_t)beat, &byte, 1), 1);
+	assert_int_equal(dtproc_proc_read(ro, (dtproc_addr)(uintptr_t)beat, &byte, 1), 1);
 	assert_int_equal(byte, *(unsigned char *)(uintptr_t)beat);
 	dtproc_proc_release(ro, DTPROC_RELEASE_DEFAULT);
 	shared->stage = 1;

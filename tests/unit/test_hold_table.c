@@ -45,8 +45,7 @@ static int is_cached(struct hold_session *s, pid_t pid)
 	int found = 0;
 
 	pthread_mutex_lock(&s->table_lock);
-	list_each(it, &s->recent)
-	{
+	list_each(it, &s->recent) {
 		found |= list_entry(it, struct dtproc_proc, recent)->pid == pid;
 	}
 	pthread_mutex_unlock(&s->table_lock);
@@ -55,7 +54,8 @@ static int is_cached(struct hold_session *s, pid_t pid)
 
 static void A1_buckets_are_rounded_up(void **state)
 {
-	static const unsigned asked[] = {1, 2, 3, 5, 16, 17}, got[] = {1, 2, 4, 8, 16, 32};
+	static const unsigned asked[] = {1, 2, 3, 5, 16, 17},
+			      got[] = {1, 2, 4, 8, 16, 32};
 
 	for (size_t i = 0; i < COUNT_OF(asked); i++) {
 		struct hold_session *s = session_with(asked[i], 0);
@@ -167,7 +167,8 @@ static void A6_upgrade_makes_the_old_one_stale(void **state)
 	assert_ptr_not_equal(ro, rw);
 	assert_true(ro->stale);
 	/* Its holder goes on using it ... */
-	assert_int_equal(dtproc_proc_read(ro, (dtproc_addr)(uintptr_t)&kids[0], &seen, 4), 4);
+	assert_int_equal(
+		dtproc_proc_read(ro, (dtproc_addr)(uintptr_t)&kids[0], &seen, 4), 4);
 	assert_int_equal(seen, 0); /* the child was forked before kids[0] was set */
 	/* ... lookups skip it ... */
 	assert_ptr_equal(grab_rdonly(s, kids[0]), rw);
@@ -260,7 +261,7 @@ static void A7_a_read_over_an_exec_fails_once(void **state)
 	assert_int_equal(dtproc_proc_read(p, here, &byte, 1), DTPROC_EIMAGE);
 	/* Its text is known a moment after its name. */
 	assert_true(UNTIL(!victim_stat_read(pid, &vs) &&
-		dtproc_proc_read(p, vs.start_code, &byte, 1) == 1));
+			  dtproc_proc_read(p, vs.start_code, &byte, 1) == 1));
 	dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
 	child_end(pid);
 	hold_close(s);
@@ -325,7 +326,8 @@ static void A8_close_releases_everything(void **state)
 	hold_close(s);
 	assert_int_equal(tracer_of(kids[1]), 0);
 	assert_int_equal(state_of(kids[1]), 'S');
-	assert_int_equal(state_of(pid), 0); /* created: killed, and reaped by its keeper */
+	assert_int_equal(
+		state_of(pid), 0); /* created: killed, and reaped by its keeper */
 	assert_int_equal(count_fds(), fds);
 	assert_int_equal(count_threads(), threads);
 }
@@ -341,7 +343,8 @@ static void A4_a_hit_is_cheap(void **state)
 	for (int i = 0; i < 10000; i++)
 		touch(s, kids[0]);
 	clock_gettime(CLOCK_MONOTONIC, &b);
-	double ns = ((double)(b.tv_sec - a.tv_sec) * 1e9 + (double)(b.tv_nsec - a.tv_nsec)) /
+	double ns =
+		((double)(b.tv_sec - a.tv_sec) * 1e9 + (double)(b.tv_nsec - a.tv_nsec)) /
 		10000;
 	print_message("           cached read-only grab and release: %.0f ns\n", ns);
 	assert_true(ns < 100000); /* with sanitizers and a busy machine, too */

@@ -230,8 +230,7 @@ static void I2_lock_holds_reactions_back(void **state)
 	long hits = 0;
 	char byte;
 
-	assert_ok(dtproc_bkpt_add(
-		p, (dtproc_addr)(uintptr_t)beat, count_hit, &hits, &b));
+	assert_ok(dtproc_bkpt_add(p, (dtproc_addr)(uintptr_t)beat, count_hit, &hits, &b));
 	assert_ok(dtproc_proc_lock(p));
 	assert_ok(dtproc_proc_continue(p));
 	nap_ms(20); /* it is hit by now, and the event waits */
@@ -252,7 +251,8 @@ static void I2_lock_holds_reactions_back(void **state)
 static int moved;
 
 /* Counts, and looks whether the victim really stands still (rule D2). */
-static void count_still(struct dtproc_proc *p, struct dtproc_bkpt *b, pid_t tid, void *arg)
+static void count_still(
+	struct dtproc_proc *p, struct dtproc_bkpt *b, pid_t tid, void *arg)
 {
 	char state = state_of(kids[0]);
 
@@ -272,8 +272,8 @@ static void I2_stop_and_continue_amid_an_event(void **state)
 	struct dtproc_bkpt *b;
 	long hits = 0;
 
-	assert_ok(dtproc_bkpt_add(
-		p, (dtproc_addr)(uintptr_t)beat, count_still, &hits, &b));
+	assert_ok(
+		dtproc_bkpt_add(p, (dtproc_addr)(uintptr_t)beat, count_still, &hits, &b));
 	for (int i = 0; i < 10; i++) {
 		assert_ok(dtproc_proc_lock(p));
 		assert_ok(dtproc_proc_continue(p));

@@ -32,8 +32,8 @@ static void maps_of_every_kind(void **state)
 	assert_int_equal(m.at[0].inode, 1234);
 	assert_string_equal(m.at[1].path, "");
 	assert_string_equal(m.at[2].path, "/memfd:x");
-	assert_int_equal(m.at[2].flags,
-		VICTIM_MAP_READ | VICTIM_MAP_SHARED | VICTIM_MAP_DELETED);
+	assert_int_equal(
+		m.at[2].flags, VICTIM_MAP_READ | VICTIM_MAP_SHARED | VICTIM_MAP_DELETED);
 	assert_ptr_equal(victim_maps_find(&m, 0x401fff), &m.at[1]);
 	assert_null(victim_maps_find(&m, 0x402000));
 	assert_ptr_equal(victim_maps_find(&m, 0xffffffffff600000), &m.at[3]);
@@ -89,8 +89,9 @@ static void stat_with_a_hostile_name(void **state)
 {
 	struct victim_stat st;
 
-	assert_ok(victim_stat_parse("7 (a) Z 1 (\n) S 42 7 7 0 -1 2097216 0 0 0 0 0 0 0 0 20 0 "
-				    "1 0 12345 0 0 18446744073709551615 4194304 0",
+	assert_ok(victim_stat_parse(
+		"7 (a) Z 1 (\n) S 42 7 7 0 -1 2097216 0 0 0 0 0 0 0 0 20 0 "
+		"1 0 12345 0 0 18446744073709551615 4194304 0",
 		&st));
 	assert_string_equal(st.comm, "a) Z 1 (\n");
 	assert_int_equal(st.state, 'S');
@@ -149,8 +150,10 @@ static void C2_reasons(void **state)
 	us.yama = 2;
 	assert_non_null(strstr(refusal(us, plain, 5), "ptrace_scope 2"));
 	us.yama = 0;
-	assert_non_null(strstr(refusal(us, plain, 5), "seccomp filter or security module"));
-	assert_non_null(strstr(refusal(root, it, 0), "seccomp filter or security module"));
+	assert_non_null(
+		strstr(refusal(us, plain, 5), "seccomp filter or security module"));
+	assert_non_null(
+		strstr(refusal(root, it, 0), "seccomp filter or security module"));
 	root.yama = 3;
 	assert_non_null(strstr(refusal(root, it, 0), "ptrace_scope 3"));
 }
