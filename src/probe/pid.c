@@ -212,12 +212,14 @@ static int in_module(struct walk *w)
 {
 	const struct object_symbol *at;
 	size_t n;
+	int err;
 
 	w->modules++;
-	if (object_symbols(w->module->object, &at, &n)) {
+	err = object_symbols(w->module->object, &at, &n);
+	if (err) {
 		/* One bad file must not hide the probes of the others. */
 		probe_set_why(w->table, "%s", err_text());
-		return 0;
+		return err == DTPROC_ENOMEM ? err : 0;
 	}
 	if (glob_is_pattern(w->desc->function) || !w->desc->function[0])
 		return each_by_glob(w, at, n);

@@ -109,15 +109,16 @@ static int add_mapping(
 	struct probe_victim *v, const struct victim_map *m, dtproc_addr entry)
 {
 	struct probe_module mod = {0};
-	int is_entry = entry >= m->start && entry < m->end;
+	int is_entry = entry >= m->start && entry < m->end, err;
 
 	if (!(m->flags & VICTIM_MAP_EXEC) || !m->inode || m->path[0] != '/')
 		return 0;
 	if (v->modules.n >= MAX_MODULES)
 		return err_set(DTPROC_ELIMIT, "pid %d: more than %d objects", (int)v->pid,
 			MAX_MODULES);
-	if (open_object(v, m, is_entry ? entry : 0, &mod.object, &mod.bias))
-		return 0;
+	err = open_object(v, m, is_entry ? entry : 0, &mod.object, &mod.bias);
+	if (err)
+		return err == DTPROC_ENOMEM ? err : 0;
 	if (is_known(v, mod.object, mod.bias)) {
 		object_unref(mod.object);
 		return 0;

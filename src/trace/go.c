@@ -140,7 +140,7 @@ static int let_run(struct dtproc_proc *p, void *arg)
 		       : err;
 }
 
-int trace_go(struct dtproc *d)
+static int arm_all(struct dtproc *d)
 {
 	int err = open_engines(d);
 
@@ -150,8 +150,28 @@ int trace_go(struct dtproc *d)
 		err = trace_drain_open(d);
 	if (!err)
 		err = start_timers(d);
-	if (err)
+	return err;
+}
+
+/* As if it had never been tried. */
+static void take_back(struct dtproc *d)
+{
+	if (d->engines)
+		engine_disarm(d->engines);
+	trace_drain_close(d);
+	engine_close(d->engines);
+	d->engines = NULL;
+	d->timers.n = 0;
+}
+
+int trace_go(struct dtproc *d)
+{
+	int err = arm_all(d);
+
+	if (err) {
+		take_back(d);
 		return err;
+	}
 	__atomic_store_n(&d->phase, TRACE_GOING, __ATOMIC_RELAXED);
 	d->drained_ns = trace_now();
 	trace_fire_kind(d, PROBE_BEGIN, ENGINE_WHILE_TRACING);

@@ -142,7 +142,7 @@ void trace_print_record(
 {
 	const struct cg_clause *c = hash_get(&d->clause_by_id, r->program);
 	int quiet = trace_option_on(&d->options, TRACE_QUIET);
-	size_t len = r->size - sizeof *r;
+	size_t len = r->size > sizeof *r ? r->size - sizeof *r : 0;
 
 	if (!c)
 		return;
