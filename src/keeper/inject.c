@@ -55,24 +55,6 @@ static dtproc_addr find_syscall(struct keeper *k)
 	return 0;
 }
 
-static long status_number(pid_t pid, const char *field)
-{
-	char path[64], line[256];
-	size_t len = strlen(field);
-	long value = -1;
-	FILE *f;
-
-	snprintf(path, sizeof path, "/proc/%d/status", pid);
-	f = fopen(path, "re");
-	if (!f)
-		return -1;
-	while (value < 0 && fgets(line, sizeof line, f))
-		if (!strncmp(line, field, len))
-			sscanf(line + len, "%ld", &value);
-	fclose(f);
-	return value;
-}
-
 void inject_probe(struct keeper *k)
 {
 	k->syscall_pc = find_syscall(k);
@@ -151,7 +133,7 @@ static int suspend_seccomp(struct keeper *k, pid_t tid, long suspend)
 {
 	long options = pt_options | (k->created ? pt_options_created : 0);
 
-	if (status_number(tid, "Seccomp:") <= 0)
+	if (task_status(tid, "Seccomp:") <= 0)
 		return 0;
 	if (!pt_set_options(tid, options | suspend))
 		return 0;

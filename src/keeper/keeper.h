@@ -175,6 +175,8 @@ struct task *task_get(struct keeper *, pid_t tid);
 void task_drop(struct keeper *, pid_t tid);
 /* State letter of a thread in /proc; 'X': it is gone. */
 char task_state(pid_t tid);
+/* A number of /proc/TID/status ("Seccomp:"); -1: not there. */
+long task_status(pid_t tid, const char *field);
 /* Has the victim itself a task left? */
 int tasks_left(struct keeper *);
 /* Any task of the victim itself that is stopped; NULL. */

@@ -34,9 +34,10 @@ static int seize_one(struct keeper *k, pid_t tid, pid_t tgid)
 	if (code == -ESRCH)
 		return 0;
 	if (code == -EPERM) {
-		drain(k); /* born traced, its first stop not seen yet? */
+		drain(k); /* born traced, its first stop yet to come? */
 		char state = task_state(tid);
-		if (task_get(k, tid) || state == 'Z' || state == 'X')
+		if (task_get(k, tid) || state == 'Z' || state == 'X' ||
+			task_status(tid, "TracerPid:") == getpid())
 			return 0;
 	}
 	if (code)

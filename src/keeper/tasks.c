@@ -68,3 +68,21 @@ char task_state(pid_t tid)
 	p = strrchr(buf, ')');
 	return p && p[1] ? p[2] : 'X';
 }
+
+long task_status(pid_t tid, const char *field)
+{
+	char path[64], line[256];
+	size_t len = strlen(field);
+	long value = -1;
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/%d/status", tid);
+	f = fopen(path, "re");
+	if (!f)
+		return -1;
+	while (value < 0 && fgets(line, sizeof line, f))
+		if (!strncmp(line, field, len))
+			sscanf(line + len, "%ld", &value);
+	fclose(f);
+	return value;
+}
