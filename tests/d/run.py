@@ -10,7 +10,7 @@ line and a colon; what follows on the line and on indented lines below belongs t
   VICTIM   a command that is started first and killed afterwards; @V is its PID
   ARGS     the arguments of dtproc, as for a shell (no shell is run)
   SCRIPT   D text; @S in ARGS is the file that holds it
-  SIGNAL   SECONDS NAME: sent to dtproc that long after its start
+  SIGNAL   SECONDS NAME: sent to dtproc that long after it began to catch it
   STDIN    what dtproc reads
   OUT      expected standard output: exact, or /regex/ for a line, or ... for any lines
   ERR      expected standard error, likewise (without it: anything)
@@ -93,6 +93,15 @@ def differs(wanted, got, victim):
     return 'expected:\n' + '\n'.join(wanted) + '\ngot:\n' + got
 
 
+def wait_until_caught(pid, number):
+    """Returns when the process catches that signal: dtproc is on its way then."""
+    for _ in range(1000):
+        caught = re.search(r'SigCgt:\s*(\w+)', open(f'/proc/{pid}/status').read())
+        if caught and int(caught.group(1), 16) >> (number - 1) & 1:
+            return
+        time.sleep(0.01)
+
+
 def start_victim(test, subst):
     command = [subst(w) for w in shlex.split(' '.join(test['VICTIM']))]
     p = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
@@ -120,8 +129,10 @@ def run(test, dtproc, victims):
                              env=dict(os.environ, TZ='UTC', LC_ALL='C'))
         if 'SIGNAL' in test:
             seconds, name = test['SIGNAL'][0].split()
+            number = getattr(signal, name)
+            wait_until_caught(p.pid, number)
             time.sleep(float(seconds))
-            p.send_signal(getattr(signal, name))
+            p.send_signal(number)
         try:
             out, err = p.communicate('\n'.join(test.get('STDIN', [])), timeout=LIMIT)
         except subprocess.TimeoutExpired:
