@@ -5,8 +5,11 @@
  * than entries, for an entry is larger than what a slot stands for.
  *
  * The lane's engine is the only writer.  An entry is complete before heap_used, which
- * the client walks to, covers it.  Single words are updated torn-free; where several
- * belong together (avg, stddev) `seq` is odd meanwhile, and the client tries again.
+ * the client walks to, covers it.  Single words are updated torn-free.  Where several
+ * belong together (avg, stddev) there are two copies of them: while `seq` is odd the
+ * first is being changed and the second is whole, otherwise the first is.  So a reader
+ * never waits for a writer, also for one that died in the middle; it tries again only
+ * when the writer got further meanwhile.
  *
  * A key is stored without the zero words at its end, so a string key takes the room of
  * its text and not that of strsize.
@@ -20,8 +23,8 @@ struct func {
 	uint32_t words; /* 0: depends on the parameter */
 	void (*update)(uint64_t *words, uint64_t param, int64_t value);
 	void (*merge)(uint32_t n, uint64_t *to, const uint64_t *from);
-	uint64_t first; /* the first word of a new value */
-	uint32_t locks; /* needs seq */
+	uint64_t first;  /* the first word of a new value */
+	uint32_t copies; /* of the words: 2 when they belong together */
 };
 
 static void bump(uint64_t *word, uint64_t by)
@@ -135,14 +138,14 @@ static void merge_stddev(uint32_t n, uint64_t *to, const uint64_t *from)
 }
 
 static const struct func funcs[RT_AGG_FUNCS] = {
-	[RT_AGG_COUNT] = {1, count, merge_add, 0, 0},
-	[RT_AGG_SUM] = {1, sum, merge_add, 0, 0},
-	[RT_AGG_AVG] = {2, avg, merge_add, 0, 1},
-	[RT_AGG_MIN] = {1, min, merge_min, INT64_MAX, 0},
-	[RT_AGG_MAX] = {1, max, merge_max, 1ull << 63, 0},
-	[RT_AGG_STDDEV] = {4, stddev, merge_stddev, 0, 1},
-	[RT_AGG_QUANTIZE] = {RT_QUANTIZE_BUCKETS, quantize, merge_add, 0, 0},
-	[RT_AGG_LQUANTIZE] = {0, lquantize, merge_add, 0, 0},
+	[RT_AGG_COUNT] = {1, count, merge_add, 0, 1},
+	[RT_AGG_SUM] = {1, sum, merge_add, 0, 1},
+	[RT_AGG_AVG] = {2, avg, merge_add, 0, 2},
+	[RT_AGG_MIN] = {1, min, merge_min, INT64_MAX, 1},
+	[RT_AGG_MAX] = {1, max, merge_max, 1ull << 63, 1},
+	[RT_AGG_STDDEV] = {4, stddev, merge_stddev, 0, 2},
+	[RT_AGG_QUANTIZE] = {RT_QUANTIZE_BUCKETS, quantize, merge_add, 0, 1},
+	[RT_AGG_LQUANTIZE] = {0, lquantize, merge_add, 0, 1},
 };
 
 uint32_t rt_agg_words(enum rt_agg_func func, uint64_t param)
@@ -194,6 +197,12 @@ static uint64_t *words_of(struct rt_entry *e, uint32_t key_bytes)
 	return (uint64_t *)((unsigned char *)(e + 1) + key_bytes);
 }
 
+/* Bytes of an entry, its key and all copies of its words. */
+static uint64_t size_of(uint32_t func, uint32_t key_bytes, uint32_t n_words)
+{
+	return ENTRY_BYTES + (uint64_t)key_bytes + n_words * funcs[func].copies * 8ull;
+}
+
 /* What is looked for. */
 struct want {
 	const unsigned char *key;
@@ -206,7 +215,7 @@ static struct rt_entry *entry_at(
 {
 	uint64_t at = ((uint64_t)slot - 1) * 8;
 	struct rt_entry *e = (struct rt_entry *)(view->heap + at);
-	uint64_t need = ENTRY_BYTES + want->key_bytes + want->n_words * 8ull;
+	uint64_t need = size_of(want->func, want->key_bytes, want->n_words);
 
 	if (at > view->heap_used || need > view->heap_used - at)
 		return NULL;
@@ -221,7 +230,7 @@ static struct rt_entry *entry_new(
 	struct rt_view *view, uint32_t *slot, const struct want *want)
 {
 	uint64_t at = view->heap_used;
-	uint64_t need = ENTRY_BYTES + want->key_bytes + want->n_words * 8ull;
+	uint64_t need = size_of(want->func, want->key_bytes, want->n_words);
 	struct rt_entry *e = (struct rt_entry *)(view->heap + at);
 	uint64_t *words = words_of(e, want->key_bytes);
 
@@ -235,7 +244,7 @@ static struct rt_entry *entry_new(
 	e->seq = 0;
 	e->pad = 0;
 	rt_copy(e + 1, want->key, want->key_bytes);
-	rt_zero(words, want->n_words * 8);
+	rt_zero(words, want->n_words * funcs[want->func].copies * 8);
 	words[0] = funcs[want->func].first;
 	view->heap_used = at + need;
 	RT_PUBLISH(&view->lane->heap_used, view->heap_used);
@@ -257,13 +266,41 @@ static struct rt_entry *entry_find(struct rt_view *view, const struct want *want
 	return NULL;
 }
 
+static void copy_words(uint64_t *to, const uint64_t *from, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		RT_WRITE(to + i, RT_READ(from + i));
+}
+
+/* Says which copy is whole: all before it is seen first, all behind it later. */
+static void turn(struct rt_entry *e, uint32_t seq)
+{
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	RT_WRITE(&e->seq, seq);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+}
+
+static void update_copies(struct rt_entry *e, const struct func *f, uint64_t *words,
+	uint64_t param, int64_t value)
+{
+	uint32_t seq = RT_READ(&e->seq);
+
+	if (seq & 1) /* an earlier engine died here: the second copy counts */
+		copy_words(words, words + f->words, f->words);
+	else
+		turn(e, ++seq);
+	f->update(words, param, value);
+	turn(e, seq + 1);
+	copy_words(words + f->words, words, f->words);
+}
+
 void rt_agg_update(struct rt_view *view, uint32_t id, enum rt_agg_func func,
 	uint64_t param, const void *key, uint32_t key_bytes, int64_t value)
 {
 	const unsigned char *k = key;
 	struct want want = {k, 0, id, func, key_bytes, rt_agg_words(func, param)};
 	struct rt_entry *e;
-	uint64_t tail;
+	uint64_t tail, *words;
 
 	while (want.key_bytes) {
 		__builtin_memcpy(&tail, k + want.key_bytes - 8, 8);
@@ -277,26 +314,26 @@ void rt_agg_update(struct rt_view *view, uint32_t id, enum rt_agg_func func,
 		rt_count(&view->lane->agg_drops);
 		return;
 	}
-	if (funcs[func].locks)
-		__atomic_fetch_add(&e->seq, 1, __ATOMIC_ACQ_REL);
-	funcs[func].update(words_of(e, want.key_bytes), param, value);
-	if (funcs[func].locks)
-		__atomic_fetch_add(&e->seq, 1, __ATOMIC_RELEASE);
+	words = words_of(e, want.key_bytes);
+	if (funcs[func].copies == 1)
+		funcs[func].update(words, param, value);
+	else
+		update_copies(e, &funcs[func], words, param, value);
 }
 
 /* ------------------------------------------------------------------------ reading */
 
-#define READ_TRIES 100
+#define READ_TRIES 1000
 
-/* Copies an entry's words, all of one moment if it can be had. */
-static void copy_words(struct rt_entry *e, uint64_t *from, uint64_t *to, uint32_t n)
+/* Copies an entry's words, all of one moment. */
+static void read_words(
+	struct rt_entry *e, uint32_t func, uint64_t *from, uint64_t *to, uint32_t n)
 {
 	for (int i = 0; i < READ_TRIES; i++) {
 		uint32_t seq = RT_READ_ACQUIRE(&e->seq);
-		for (uint32_t w = 0; w < n; w++)
-			to[w] = RT_READ(from + w);
+		copy_words(to, seq & 1 && funcs[func].copies == 2 ? from + n : from, n);
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
-		if (!(seq & 1) && RT_READ(&e->seq) == seq)
+		if (RT_READ(&e->seq) == seq)
 			return;
 	}
 }
@@ -319,13 +356,15 @@ static uint64_t copy_entry(
 	key_bytes = RT_READ(&e->key_bytes);
 	n_words = RT_READ(&e->n_words);
 	func = RT_READ(&e->func);
-	need = ENTRY_BYTES + (uint64_t)key_bytes + n_words * 8ull;
 	if (key_bytes > RT_KEY_MAX || key_bytes % 8 || !n_words ||
-		n_words > RT_WORDS_MAX || need > left || func >= RT_AGG_FUNCS ||
+		n_words > RT_WORDS_MAX || func >= RT_AGG_FUNCS ||
 		(funcs[func].words && funcs[func].words != n_words))
 		return 0;
+	need = size_of(func, key_bytes, n_words);
+	if (need > left)
+		return 0;
 	rt_copy(copy->key, e + 1, key_bytes);
-	copy_words(e, words_of(e, key_bytes), copy->words, n_words);
+	read_words(e, func, words_of(e, key_bytes), copy->words, n_words);
 	*out = (struct rt_agg_entry){RT_READ(&e->id), (enum rt_agg_func)func, copy->key,
 		key_bytes, copy->words, n_words};
 	return need;

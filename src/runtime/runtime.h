@@ -16,9 +16,6 @@
  * Freestanding.  This folder calls nothing outside it: no libc, no allocation, no lock,
  * no system call.  Full means drop and count, never wait.  What the program asks of the
  * world (registers, memory, clocks) goes through struct rt_host.
- *
- * Not promised: that a reader sees all words of a multi-word value from the same moment
- * when the writer died in the middle of updating it.
  */
 #ifndef RUNTIME_RUNTIME_H
 #define RUNTIME_RUNTIME_H

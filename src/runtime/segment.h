@@ -42,7 +42,7 @@ struct rt_entry {
 	uint32_t func;
 	uint32_t key_bytes; /* a multiple of 8 */
 	uint32_t n_words;
-	uint32_t seq; /* odd while words that belong together change */
+	uint32_t seq; /* odd: of two copies of the words the second is whole */
 	uint64_t pad; /* room for a generation: clear() and trunc() */
 };
 

@@ -290,6 +290,30 @@ static void test_reentry(void **state)
 	close_side(&s);
 }
 
+/* An engine that died in the middle of an update is neither waited for nor believed. */
+static void test_agg_survives_death(void **state)
+{
+	struct rt_entry *e;
+	struct side s;
+	struct sums *r = calloc(1, sizeof *r);
+
+	open_side(&s, small());
+	rt_agg_update(&s.views[0], 1, RT_AGG_AVG, 0, "", 0, 10);
+	e = (struct rt_entry *)s.views[0].heap;
+	e->seq++; /* it had begun the next one: */
+	((uint64_t *)(e + 1))[0] = 2;
+	rt_agg_each(&s.client, 0, sum_up, r);
+	assert_int_equal(r->first[0], 1);
+	assert_int_equal(r->first[1], 10);
+	rt_agg_update(&s.views[0], 1, RT_AGG_AVG, 0, "", 0, 5); /* its successor */
+	memset(r, 0, sizeof *r);
+	rt_agg_each(&s.client, 0, sum_up, r);
+	assert_int_equal(r->first[0], 2);
+	assert_int_equal(r->first[1], 15);
+	free(r);
+	close_side(&s);
+}
+
 /* ------------------------------------------------------------------- hostile */
 
 static void test_attach_refuses(void **state)
@@ -437,6 +461,7 @@ int main(void)
 		cmocka_unit_test(test_ring_drops),
 		cmocka_unit_test(test_agg_counts),
 		cmocka_unit_test(test_agg_functions),
+		cmocka_unit_test(test_agg_survives_death),
 		cmocka_unit_test(test_quantize_bounds),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_reentry),
