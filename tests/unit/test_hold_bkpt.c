@@ -249,6 +249,24 @@ static void I2_calls_in_a_callback(void **state)
 	assert_int_equal(seen.rc, 1);
 }
 
+static void give_back(struct dtproc_proc *q, struct dtproc_bkpt *b, pid_t tid, void *arg)
+{
+	if (calls(arg) == 0)
+		dtproc_proc_release(q, DTPROC_RELEASE_DEFAULT);
+	note(q, b, tid, arg);
+}
+
+/* The last release in a callback is not allowed; it must not hang nor crash either. */
+static void a_last_release_in_a_callback(void **state)
+{
+	static struct seen seen;
+
+	add(BEAT, give_back, &seen);
+	assert_ok(dtproc_proc_continue(p));
+	assert_true(UNTIL(calls(&seen) >= 3)); /* it is held on */
+	assert_ptr_equal(grab_control(s, pid), p);
+}
+
 static void slow(struct dtproc_proc *q, struct dtproc_bkpt *b, pid_t tid, void *arg)
 {
 	note(q, b, tid, arg);
@@ -422,6 +440,7 @@ int main(void)
 		WITH(D2_a_callback_removes_itself),
 		WITH(D2_a_callback_changes_others),
 		WITH(I2_calls_in_a_callback),
+		WITH(a_last_release_in_a_callback),
 		WITH(B6_release_amid_events),
 		WITH(writes_under_a_breakpoint),
 		WITH(memory_in_and_out),

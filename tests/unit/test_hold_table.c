@@ -245,6 +245,68 @@ static void A7_another_image_is_noticed(void **state)
 	hold_close(s);
 }
 
+/* Makes the next fork give `pid`, if nobody is quicker; needs privilege. */
+static pid_t fork_as(pid_t pid)
+{
+	char last[16];
+	FILE *f;
+
+	for (int i = 0; i < 50; i++) {
+		snprintf(last, sizeof last, "%d", pid - 1);
+		f = fopen("/proc/sys/kernel/ns_last_pid", "w");
+		if (!f || fputs(last, f) < 0 || fclose(f))
+			return 0;
+		pid_t got = child_run(body_sleep);
+		if (got == pid)
+			return got;
+		child_end(got);
+	}
+	return 0;
+}
+
+/* A7: a later process with the same PID is another one. */
+static void A7_a_pid_that_is_used_again(void **state)
+{
+	struct hold_session *s = session();
+	long marks = 0, mark = 1;
+
+	shared->value = 1;
+	pid_t pid = child_run(body_sleep);
+	struct dtproc_proc *old = grab_rdonly(s, pid);
+	struct dtproc_proc *idle = grab_rdonly(s, pid);
+	dtproc_proc_release(idle, DTPROC_RELEASE_DEFAULT);
+	child_end(pid);
+	if (!fork_as(pid)) {
+		dtproc_proc_release(old, DTPROC_RELEASE_DEFAULT);
+		hold_close(s);
+		skip(); /* not privileged, or PIDs are in great demand */
+	}
+	struct dtproc_proc *p = grab_rdonly(s, pid);
+	assert_ptr_not_equal(p, old);
+	assert_int_equal(
+		dtproc_proc_read(p, (dtproc_addr)(uintptr_t)&marks, &mark, 1), 1);
+	assert_true(dtproc_proc_read(old, (dtproc_addr)(uintptr_t)&marks, &mark, 1) < 0);
+	assert_int_equal(run_of(old), DTPROC_KILLED);
+	assert_int_equal(run_of(p), DTPROC_RUNNING);
+	dtproc_proc_release(old, DTPROC_RELEASE_DEFAULT);
+	dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
+	child_end(pid);
+	hold_close(s);
+}
+
+/* A2: the client's mistake while the handle idles does no harm. */
+static void A2_released_once_too_often(void **state)
+{
+	struct hold_session *s = session();
+	struct dtproc_proc *p = touch(s, kids[0]);
+
+	dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
+	assert_ptr_equal(grab_rdonly(s, kids[0]), p);
+	assert_int_equal(p->refs, 1);
+	dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
+	hold_close(s);
+}
+
 /* A7: a reader that is in the middle of things gets an error of its own. */
 static void A7_a_read_over_an_exec_fails_once(void **state)
 {
@@ -366,6 +428,8 @@ int main(void)
 		cmocka_unit_test(A6_an_idle_one_is_closed_at_once),
 		cmocka_unit_test(A7_a_dead_process_is_not_handed_out),
 		cmocka_unit_test(A7_another_image_is_noticed),
+		cmocka_unit_test(A7_a_pid_that_is_used_again),
+		cmocka_unit_test(A2_released_once_too_often),
 		cmocka_unit_test(A7_a_read_over_an_exec_fails_once),
 		cmocka_unit_test(C2_a_leader_that_has_ended),
 		cmocka_unit_test(A8_close_releases_everything),
