@@ -23,8 +23,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* How long the victim may take for one call, in ns. */
-#define CALL_NS 1000000000u
+/*
+ * How long a thread may take to where a call can be made, and for the call itself, in
+ * ns.  The first can be given up without harm; with the second the registers are ours,
+ * so it ends with the victim's memory management at a standstill, or not at all.
+ */
+#define SETTLE_NS 1000000000u
+#define CALL_NS 60000000000u
 
 static dtproc_addr vdso_base(pid_t pid)
 {
@@ -67,7 +72,7 @@ static int run_until(struct keeper *k, struct task *t, int (*go)(pid_t), int wan
 	struct wait_event ev;
 
 	for (;;) {
-		if (go(t->tid) || wait_one(t->tid, now_ns() + CALL_NS, &ev) <= 0)
+		if (go(t->tid) || wait_one(t->tid, CALL_NS, &ev) <= 0)
 			return -ESRCH;
 		if (!WIFSTOPPED(ev.status)) {
 			stops_dispatch(k, &ev);
@@ -114,7 +119,7 @@ static int settle(struct keeper *k, struct task *t)
 		t->sig = 0;
 		t->run = TASK_RUNS;
 		if (pt_interrupt(t->tid) || pt_cont(t->tid, sig) ||
-			wait_one(t->tid, now_ns() + CALL_NS, &ev) <= 0)
+			wait_one(t->tid, SETTLE_NS, &ev) <= 0)
 			return -ESRCH;
 		pid_t tid = t->tid;
 		stops_dispatch(k, &ev);

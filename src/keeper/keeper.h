@@ -161,8 +161,11 @@ struct wait_event {
 
 /* wait.c: the next stop or end of any task; 1, 0: none now, -1: no children left. */
 int wait_any(struct wait_event *out);
-/* The next of task `tid` alone; 1, 0: none until `deadline`, -1: it is not ours. */
-int wait_one(pid_t tid, uint64_t deadline, struct wait_event *out);
+/*
+ * The next of task `tid` alone; 1, 0: none within `timeout` ns, -1: it is gone.  Time in
+ * which the machine stood still does not count: much hangs on a 0.
+ */
+int wait_one(pid_t tid, uint64_t timeout, struct wait_event *out);
 /* Blocks until something is to be waited for or until `deadline` (CLOCK_MONOTONIC ns). */
 void wait_sleep(uint64_t deadline);
 /* Descriptor that is readable when SIGCHLD came; -1 before wait_init(). */

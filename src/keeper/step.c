@@ -50,7 +50,7 @@ int step_ended(struct task *t)
 int stops_step(struct keeper *k, struct task *t)
 {
 	struct wait_event ev;
-	uint64_t mask, pc = 0, sp = 0, deadline = now_ns() + STEP_NS;
+	uint64_t mask, pc = 0, sp = 0;
 	int done = -1;
 
 	if (pt_get_mask(t->tid, &mask) || pt_set_mask(t->tid, mask | ~synchronous))
@@ -60,7 +60,7 @@ int stops_step(struct keeper *k, struct task *t)
 	while (done < 0) {
 		if (pt_step(t->tid))
 			return -1;
-		int got = wait_one(t->tid, deadline, &ev);
+		int got = wait_one(t->tid, STEP_NS, &ev);
 		if (!got)
 			return still_stepping(t, mask);
 		if (got < 0)

@@ -76,22 +76,26 @@ void wait_sleep(uint64_t deadline)
 		wait_drain_signal();
 }
 
-int wait_one(pid_t tid, uint64_t deadline, struct wait_event *out)
+int wait_one(pid_t tid, uint64_t timeout, struct wait_event *out)
 {
-	for (int spins = 0;; spins++) {
+	uint64_t waited = 0;
+
+	for (int spins = 0; waited < timeout; spins++) {
 		/* A first thread that has ended tells so after all others: it is gone. */
 		int gone = spins > 3 && task_state(tid) == 'Z';
 		int got = wait_for(tid, WNOHANG, out);
-		uint64_t now = now_ns();
 		if (got)
 			return got;
 		if (gone)
 			return -1;
-		if (now >= deadline)
-			return 0;
-		if (spins < 3)
+		if (spins < 3) {
 			sched_yield();
-		else
-			wait_sleep(now + ASK_NS < deadline ? now + ASK_NS : deadline);
+			continue;
+		}
+		uint64_t from = now_ns(), slept;
+		wait_sleep(from + ASK_NS);
+		slept = now_ns() - from;
+		waited += slept < ASK_NS ? slept : ASK_NS;
 	}
+	return 0;
 }
