@@ -12,11 +12,13 @@ line and a colon; what follows on the line and on indented lines below belongs t
   SCRIPT   D text; @S in ARGS is the file that holds it
   SIGNAL   SECONDS NAME: sent to dtproc that long after it began to catch it
   STDIN    what dtproc reads
+  CLOSE    its standard output is closed when that many lines were read
+  FILE     expected contents of the file @T/out
   OUT      expected standard output: exact, or /regex/ for a line, or ... for any lines
   ERR      expected standard error, likewise (without it: anything)
   EXIT     expected exit status (0)
 
-In both outputs @V stands for the victim's PID, and a line's trailing blanks are kept but
+In all outputs @V stands for the victim's PID, and a line's trailing blanks are kept but
 for the `|` that may mark its end.  @D is the directory of the test victims.
 """
 import os
@@ -29,8 +31,8 @@ import sys
 import tempfile
 import time
 
-SECTIONS = ('NAME', 'NEEDS', 'VICTIM', 'ARGS', 'SCRIPT', 'SIGNAL', 'STDIN', 'OUT', 'ERR',
-            'EXIT')
+SECTIONS = ('NAME', 'NEEDS', 'VICTIM', 'ARGS', 'SCRIPT', 'SIGNAL', 'STDIN', 'CLOSE', 'OUT',
+            'FILE', 'ERR', 'EXIT')
 LIMIT = 40
 
 
@@ -133,13 +135,20 @@ def run(test, dtproc, victims):
             wait_until_caught(p.pid, number)
             time.sleep(float(seconds))
             p.send_signal(number)
+        head = ''
+        if 'CLOSE' in test:
+            head = ''.join(p.stdout.readline() for _ in range(int(test['CLOSE'][0])))
+            p.stdout.close()
+            p.stdout = None
         try:
             out, err = p.communicate('\n'.join(test.get('STDIN', [])), timeout=LIMIT)
         except subprocess.TimeoutExpired:
             p.kill()
             out, err = p.communicate()
             return [f'no end after {LIMIT} s\nstdout:\n{out}\nstderr:\n{err}']
-        return judge(test, p.returncode, out, err, victim)
+        path = os.path.join(scratch, 'out')
+        written = open(path).read() if os.path.exists(path) else ''
+        return judge(test, p.returncode, (out or '') + head, err, written, victim)
     finally:
         if victim:
             victim.kill()
@@ -147,13 +156,13 @@ def run(test, dtproc, victims):
         shutil.rmtree(scratch)
 
 
-def judge(test, status, out, err, victim):
+def judge(test, status, out, err, written, victim):
     pid = victim.pid if victim else 0
     faults = []
     wanted_status = int((test.get('EXIT') or ['0'])[0])
     if status != wanted_status:
         faults.append(f'exit status {status}, expected {wanted_status}')
-    for name, got in (('OUT', out), ('ERR', err)):
+    for name, got in (('OUT', out), ('ERR', err), ('FILE', written)):
         fault = name in test and differs(test[name], got, pid)
         if fault:
             faults.append(f'{name}: {fault}')
