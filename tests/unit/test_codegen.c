@@ -435,6 +435,110 @@ static void test_assignment_is_silent(void **state)
 	assert_int_equal(bench.script->clauses[0].has_record, 0);
 }
 
+/* ------------------------------------------- folded and computed are the same */
+
+static uint64_t random_state;
+
+static unsigned roll(unsigned below)
+{
+	random_state = random_state * 6364136223846793005u + 1442695040888963407u;
+	return (unsigned)(random_state >> 33) % below;
+}
+
+/* A random expression; A, B and C stand for arg0, arg1 and arg2. */
+static char *make_expression(char *at, unsigned depth)
+{
+	static const char *const binaries[] = {"+", "-", "*", "/", "%", "&", "|", "^",
+		"<<", ">>", "==", "!=", "<", "<=", ">", ">=", "&&", "||", "^^"};
+	static const char *const types[] = {"char", "unsigned char", "short", "uint16_t",
+		"int", "unsigned", "long", "uint64_t"};
+	static const char *const leaves[] = {"A", "B", "C", "1", "-3", "0x7fffffff",
+		"255u", "4294967295", "0x8000000000000000", "'a'"};
+
+	switch (depth ? roll(8) : 7) {
+	case 0:
+		at = stpcpy(at, roll(2) ? "-(" : roll(2) ? "~(" : "!(");
+		return stpcpy(make_expression(at, depth - 1), ")");
+	case 1:
+		at += sprintf(at, "(%s)(", types[roll(COUNT_OF(types))]);
+		return stpcpy(make_expression(at, depth - 1), ")");
+	case 2:
+		at = stpcpy(make_expression(stpcpy(at, "("), depth - 1), " ? ");
+		at = stpcpy(make_expression(at, depth - 1), " : ");
+		return stpcpy(make_expression(at, depth - 1), ")");
+	case 7:
+		return stpcpy(at, leaves[roll(COUNT_OF(leaves))]);
+	}
+	at = stpcpy(make_expression(stpcpy(at, "("), depth - 1), " ");
+	at = stpcpy(stpcpy(at, binaries[roll(COUNT_OF(binaries))]), " ");
+	return stpcpy(make_expression(at, depth - 1), ")");
+}
+
+/* Puts a text in for each of A, B and C. */
+static void substitute(char *to, const char *from, const char *const with[3])
+{
+	for (; *from; from++) {
+		if (*from >= 'A' && *from <= 'C')
+			to = stpcpy(to, with[*from - 'A']);
+		else
+			*to++ = *from;
+	}
+	*to = 0;
+}
+
+/* The value of an expression; 0 when it divides by zero, then or now. */
+static int computed(const char *expression, int64_t *out)
+{
+	static char text[32768];
+	struct rt_record record;
+
+	snprintf(text, sizeof text, "BEGIN { trace(%s); }", expression);
+	if (bench_compile(&bench, text)) {
+		if (!strstr(err_text(), "[D_DIV_ZERO]"))
+			fail_msg("%s: %s", expression, err_text());
+		return 0;
+	}
+	if (bench_run(&bench, 0) == -2)
+		fail_msg("%s: %s", expression, err_text());
+	assert_int_equal(rt_ring_next(&bench.client, 0, &record, payload), 1);
+	*out = (int64_t)payload[0];
+	return record.kind == RT_RECORD_DATA;
+}
+
+/*
+ * Expressions of constants are computed by the compiler, of arguments by the program.
+ * Both must say the same.  A division by zero that is never reached is refused as a
+ * constant; such expressions say nothing here.
+ */
+static void test_random_expressions(void **state)
+{
+	static const char *const constants[] = {
+		"((int64_t)7)", "((int64_t)-7)", "((int64_t)0)"};
+	static const char *const arguments[] = {"arg0", "arg1", "arg2"};
+	static const char *const mixed[] = {"arg0", "((int64_t)-7)", "(v - v)"};
+	static char pattern[8192], folded[32768], run[32768];
+	unsigned compared = 0;
+
+	assert_int_equal(bench_compile(&bench, "BEGIN { v = 1L; }"), 0);
+	for (random_state = 1; compared < 2000;) {
+		int64_t a, b, c;
+
+		make_expression(pattern, 1 + roll(4));
+		substitute(folded, pattern, constants);
+		substitute(run, pattern, arguments);
+		if (!computed(folded, &a))
+			continue;
+		compared++;
+		if (!computed(run, &b) || a != b)
+			fail_msg("%s: %lld folded, %lld run", pattern, (long long)a,
+				(long long)b);
+		substitute(run, pattern, mixed);
+		if (computed(run, &c) && a != c)
+			fail_msg("%s: %lld folded, %lld mixed", pattern, (long long)a,
+				(long long)c);
+	}
+}
+
 #define BENCH_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -450,6 +554,7 @@ int main(void)
 		BENCH_TEST(test_printf_layout),
 		BENCH_TEST(test_aggregations),
 		BENCH_TEST(test_scripts_share),
+		BENCH_TEST(test_random_expressions),
 		BENCH_TEST(test_variables),
 		BENCH_TEST(test_string_variables),
 		BENCH_TEST(test_clause_local),
