@@ -160,18 +160,30 @@ static int list_all(struct dtproc *d, struct listing *l)
 	return n < 0 ? (int)n : 0;
 }
 
+static int list_scripts(struct dtproc *d, struct listing *l)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < d->scripts.n; i++) {
+		const struct trace_script *s = &d->scripts.at[i];
+
+		for (unsigned k = 0; k < s->code->n_clauses && !err; k++)
+			err = list_clause(d, s, &s->code->clauses[k], l);
+	}
+	return err;
+}
+
 int dtproc_each_probe(struct dtproc *d, dtproc_probe_fn *fn, void *arg)
 {
 	struct listing l = {fn, arg};
 	int err = open_table(d, PROBE_TO_LIST);
 
-	if (!err && !d->scripts.n)
-		return list_all(d, &l);
-	for (size_t i = 0; i < d->scripts.n; i++) {
-		const struct trace_script *s = &d->scripts.at[i];
-
-		for (unsigned k = 0; k < s->code->n_clauses && !err; k++)
-			err = list_clause(d, s, &s->code->clauses[k], &l);
+	if (!err)
+		err = d->scripts.n ? list_scripts(d, &l) : list_all(d, &l);
+	/* Its victims are held read-only: dtproc_go() makes a table of its own. */
+	if (d->phase == TRACE_COMPILING) {
+		probe_table_close(d->probes);
+		d->probes = NULL;
 	}
 	return err;
 }
