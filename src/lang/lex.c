@@ -311,12 +311,25 @@ static int token(struct unit *u)
 	return mark(u);
 }
 
+/* Is the character ahead the first of its line? */
+static int begins_line(const struct unit *u)
+{
+	uint32_t at = u->at;
+
+	while (at && strchr(" \t", u->text[at - 1]))
+		at--;
+	return !at || u->text[at - 1] == '\n';
+}
+
 int next(struct unit *u)
 {
 	int err;
 
 	if (skip_space(u))
 		return DTPROC_ESYNTAX;
+	while (peek(u, u->at) == '#' && begins_line(u)) /* also inside of clauses */
+		if (parse_control(u) || skip_space(u))
+			return DTPROC_ESYNTAX;
 	u->tok = (struct token){.at = u->at};
 	err = token(u);
 	u->tok.end = u->at;

@@ -221,8 +221,8 @@ static void test_predicate(void **state)
 			"#!/usr/sbin/dtproc -s\na:b:c:d /arg0 / 2 == 4/ { trace(1); }\n"
 			"x,y,z /probefunc == \"malloc\"/;\n"
 			"#pragma D option quiet\n"
-			"#pragma D option bufsize=4m\n"
-			"dtrace:::END {}"),
+			"#pragma D option bufsize=4m\n# 7 \"x.d\"\n"
+			"dtrace:::END {\n# 9 \"x.d\" 2\n  # pragma D option zdefs\n}"),
 		0);
 	assert_int_equal(bench.script->n_clauses, 3);
 	bench.args_read = 0;
@@ -241,7 +241,7 @@ static void test_predicate(void **state)
 		bench.script->clauses[0].descs[0].part[RT_PART_PROVIDER], "a");
 	assert_int_equal(bench.script->clauses[2].has_record, 1);
 	assert_int_equal(bench.script->clauses[2].n_actions, 0);
-	assert_int_equal(bench.script->n_options, 2);
+	assert_int_equal(bench.script->n_options, 3);
 	assert_string_equal(bench.script->options[1].name, "bufsize");
 	assert_string_equal(bench.script->options[1].value, "4m");
 }
