@@ -46,18 +46,9 @@ static int has_memory(pid_t tid)
 	return readlink(path, exe, sizeof exe) >= 0;
 }
 
-int shares_memory(struct keeper *k, pid_t pid)
+int shares_memory(pid_t live, pid_t pid)
 {
-	if (!has_memory(pid))
-		return 0;
-	/* The leader may have ended before its threads. */
-	hash_each(&k->tasks, i)
-	{
-		struct task *t = k->tasks.slots[i].value;
-		if (t->tid != pid && !t->sharer && has_memory(t->tid))
-			return syscall(SYS_kcmp, t->tid, pid, KCMP_VM, 0, 0) == 0;
-	}
-	return syscall(SYS_kcmp, k->pid, pid, KCMP_VM, 0, 0) == 0;
+	return syscall(SYS_kcmp, live, pid, KCMP_VM, 0, 0) == 0 && has_memory(pid);
 }
 
 pid_t live_tid(struct keeper *k)
@@ -167,7 +158,7 @@ void family_newborn(struct keeper *k, pid_t tid, int status)
 		return;
 	}
 	t->run = TASK_STOPPED;
-	if (tgid == k->pid || shares_memory(k, tgid))
+	if (tgid == k->pid || shares_memory(live_tid(k), tgid))
 		return;
 	let_child_go(k, t);
 }

@@ -189,8 +189,8 @@ struct task *task_stopped(struct keeper *);
 
 /* Takes hold of all threads of k->pid and of processes that share its memory. */
 int seize_all(struct keeper *);
-/* Does process `pid` share the victim's memory? */
-int shares_memory(struct keeper *, pid_t pid);
+/* Does process `pid` share the memory of the thread `live`? */
+int shares_memory(pid_t live, pid_t pid);
 /* A thread under whose TID /proc shows the victim's memory: a zombie leader has none. */
 pid_t live_tid(struct keeper *);
 pid_t tgid_of(pid_t tid);

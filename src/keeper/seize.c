@@ -82,13 +82,14 @@ static int seize_sharers(struct keeper *k)
 {
 	struct dirent *e;
 	int code = 0;
+	pid_t live = live_tid(k);
 	DIR *d = opendir("/proc");
 
 	if (!d)
 		return 0;
 	while (!code && (e = readdir(d))) {
 		pid_t pid = (pid_t)strtol(e->d_name, NULL, 10);
-		if (pid > 0 && pid != k->pid && shares_memory(k, pid))
+		if (pid > 0 && pid != k->pid && shares_memory(live, pid))
 			code = seize_process(k, pid);
 	}
 	closedir(d);
