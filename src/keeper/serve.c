@@ -233,6 +233,9 @@ static int op_arm(struct keeper *k, struct call *c)
 	return bulk_put(w, c->req->count * sizeof *w);
 }
 
+/* So many sites are better lifted together than one by one. */
+#define MANY 32
+
 static int op_disarm(struct keeper *k, struct call *c)
 {
 	CLEAN_FREE struct wire_site *w = NULL;
@@ -240,6 +243,8 @@ static int op_disarm(struct keeper *k, struct call *c)
 
 	if (code || (code = still_begin(k, &was)))
 		return code;
+	if (c->req->count >= MANY) /* by pages; those that stay are planted again */
+		sites_lift(k);
 	for (size_t i = 0; i < c->req->count; i++)
 		site_unwant(k, w[i].addr, w[i].user);
 	still_end(k, was);
