@@ -74,6 +74,11 @@ void arch_move(const uint8_t *bytes, size_t n, dtproc_addr from, dtproc_addr to,
  * boundary of it.
  */
 dtproc_addr arch_slot_pc(const uint8_t *code, size_t n, dtproc_addr to, unsigned offset);
+/*
+ * Address of main() by the code at a program's entry point, `start`, whose bytes are
+ * `bytes`; 0: it does not tell.
+ */
+dtproc_addr arch_start_main(const uint8_t *bytes, size_t n, dtproc_addr start);
 /* Length of the instruction at `bytes`; 0: none. */
 unsigned arch_insn_len(const uint8_t *bytes, size_t n);
 

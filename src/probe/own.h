@@ -40,6 +40,7 @@ struct probe_victim {
 	pid_t pid;
 	char provider[16]; /* pid4711 */
 	VEC(struct probe_module) modules;
+	dtproc_addr entry; /* AT_ENTRY; 0: not known */
 	VEC(struct probe_skipped) skipped;
 	VEC(struct probe_module) retired; /* of earlier images: names point there */
 };

@@ -9,7 +9,8 @@
  * FUNCTIONS.  A plain name is looked up as it is, so an alias can be asked for; a glob
  * takes one name an address, the preferred one of those that match.  Data and indirect
  * functions (whose symbol is the resolver) are not functions.  Symbols without a size are
- * labels of assembler code; only a plain name reaches them.
+ * labels of assembler code; only a plain name reaches them.  main is found in a stripped
+ * program too.
  */
 #include <ctype.h>
 #include <stdio.h>
@@ -208,6 +209,29 @@ static int each_by_name(struct walk *w)
 	return 0;
 }
 
+/*
+ * main of a program that was stripped: its start code tells the address.  Without a size
+ * only the entry can be had.
+ */
+static int stripped_main(struct walk *w)
+{
+	const struct probe_module *m = w->module;
+	uint8_t bytes[64];
+	dtproc_addr main_at;
+	ssize_t got;
+
+	if (m->role != PROBE_PROGRAM || !glob_match(w->desc->function, "main") ||
+		!glob_match(w->desc->name, "entry") ||
+		object_find(m->object, "main", NULL))
+		return 0;
+	got = dtproc_proc_read(w->victim->proc, w->victim->entry, bytes, sizeof bytes);
+	main_at = got > 0 ? arch_start_main(bytes, (size_t)got, w->victim->entry) : 0;
+	if (!main_at || !object_executable(m->object, main_at - m->bias) ||
+		object_at(m->object, main_at - m->bias))
+		return 0;
+	return emit(w, "main", "entry", main_at);
+}
+
 static int in_module(struct walk *w)
 {
 	const struct object_symbol *at;
@@ -222,8 +246,10 @@ static int in_module(struct walk *w)
 		return err == DTPROC_ENOMEM ? err : 0;
 	}
 	if (glob_is_pattern(w->desc->function) || !w->desc->function[0])
-		return each_by_glob(w, at, n);
-	return each_by_name(w);
+		err = each_by_glob(w, at, n);
+	else
+		err = each_by_name(w);
+	return err ? err : stripped_main(w);
 }
 
 /* pid4711:module:-:4004f6 */

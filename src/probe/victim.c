@@ -60,12 +60,14 @@ int probe_start_of(struct dtproc_proc *proc, struct probe_start *out)
 	return 0;
 }
 
-static int is_known(const struct probe_victim *v, const struct object *o, uint64_t bias)
+/* The module's index, or -1: not there yet. */
+static long find_module(
+	const struct probe_victim *v, const struct object *o, uint64_t bias)
 {
 	for (size_t i = 0; i < v->modules.n; i++)
 		if (v->modules.at[i].object == o && v->modules.at[i].bias == bias)
-			return 1;
-	return 0;
+			return (long)i;
+	return -1;
 }
 
 /* Remembers why an object has no probes; out of memory forgets it. */
@@ -88,13 +90,14 @@ static int open_object(struct probe_victim *v, const struct victim_map *m,
 {
 	struct object_id id = {m->dev, m->inode};
 	struct object *o = NULL;
-	int err = object_open_mapped(victim_live_tid(v->pid), m->start, m->end, m->path, &id, &o);
+	int err = object_open_mapped(
+		victim_live_tid(v->pid), m->start, m->end, m->path, &id, &o);
 
 	if (!err)
 		err = object_bias(o, m->start, m->offset, bias);
 	if (err && (m->flags & VICTIM_MAP_DELETED))
-		err = err_set(DTPROC_ENOSYM, "%s was deleted; only root can read it still",
-			m->path);
+		err = err_set(DTPROC_ENOSYM,
+			"%s was deleted; only root can read it still", m->path);
 	if (err) {
 		skip(v, m->path, err_text(), entry);
 		object_unref(o);
@@ -104,37 +107,51 @@ static int open_object(struct probe_victim *v, const struct victim_map *m,
 	return 0;
 }
 
+/* The index of an object's module, made if it is not there; takes the reference. */
+static long add_module(struct probe_victim *v, struct object *o, uint64_t bias)
+{
+	struct probe_module m = {o, object_name(o), bias, PROBE_LIBRARY};
+	long at = find_module(v, o, bias);
+
+	if (at < 0 && vec_push(&v->modules, m) == 0)
+		return (long)v->modules.n - 1;
+	object_unref(o);
+	return at >= 0 ? at : err_nomem("modules");
+}
+
+/* The program comes first. */
+static void make_program(struct probe_victim *v, size_t at)
+{
+	struct probe_module program = v->modules.at[at];
+
+	program.role = PROBE_PROGRAM;
+	v->modules.at[at] = v->modules.at[0];
+	v->modules.at[0] = program;
+}
+
 /* Adds the module of an executable mapping; one that cannot be read is no error. */
 static int add_mapping(
 	struct probe_victim *v, const struct victim_map *m, dtproc_addr entry)
 {
-	struct probe_module mod = {0};
 	int is_entry = entry >= m->start && entry < m->end, err;
+	struct object *o;
+	uint64_t bias;
+	long at;
 
 	if (!(m->flags & VICTIM_MAP_EXEC) || !m->inode || m->path[0] != '/')
 		return 0;
 	if (v->modules.n >= MAX_MODULES)
 		return err_set(DTPROC_ELIMIT, "pid %d: more than %d objects", (int)v->pid,
 			MAX_MODULES);
-	err = open_object(v, m, is_entry ? entry : 0, &mod.object, &mod.bias);
+	err = open_object(v, m, is_entry ? entry : 0, &o, &bias);
 	if (err)
 		return err == DTPROC_ENOMEM ? err : 0;
-	if (is_known(v, mod.object, mod.bias)) {
-		object_unref(mod.object);
-		return 0;
-	}
-	mod.name = object_name(mod.object);
-	mod.role = is_entry ? PROBE_PROGRAM : PROBE_LIBRARY;
-	if (vec_push(&v->modules, mod)) {
-		object_unref(mod.object);
-		return err_nomem("modules");
-	}
-	if (is_entry) { /* the program comes first */
-		struct probe_module first = v->modules.at[0];
-
-		v->modules.at[0] = mod;
-		v->modules.at[v->modules.n - 1] = first;
-	}
+	at = add_module(v, o, bias);
+	if (at < 0)
+		return (int)at;
+	/* An object may have several such mappings: any of them can hold the entry. */
+	if (is_entry)
+		make_program(v, (size_t)at);
 	return 0;
 }
 
@@ -159,6 +176,7 @@ static int read_modules(struct probe_victim *v)
 		return err;
 	if (probe_start_of(v->proc, &start))
 		log_line("probe", 1, "%s", err_text());
+	v->entry = start.entry;
 	for (size_t i = 0; i < maps.n && !err; i++)
 		err = add_mapping(v, &maps.at[i], start.entry);
 	return err;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <arch/arch.h>
 #include <probe/probe.h>
 
 static struct hold_session *session;
@@ -170,6 +171,32 @@ static void ticks(void **state)
 	assert_int_equal(tick("dtrace", "tick-1s", &s), 0);
 }
 
+static void main_by_the_start_code(void **state)
+{
+	/* xor ebp,ebp; mov rdi,0x627ca0; call [rip+...] */
+	static const uint8_t fixed[] = {0x31, 0xed, 0x48, 0xc7, 0xc7, 0xa0, 0x7c, 0x62, 0,
+		0xff, 0x15, 0, 0, 0, 0};
+	/* lea rdi,[rip+0x10]; call [rip+...] */
+	static const uint8_t relative[] = {
+		0x48, 0x8d, 0x3d, 0x10, 0, 0, 0, 0xff, 0x15, 0, 0, 0, 0};
+	/* mov rdi,rsp; call: musl's, which passes its stack */
+	static const uint8_t stack[] = {0x48, 0x89, 0xe7, 0xe8, 0, 0, 0, 0};
+	/* the address is overwritten before the call */
+	static const uint8_t lost[] = {0x48, 0xc7, 0xc7, 0xa0, 0x7c, 0x62, 0, 0x48, 0x89,
+		0xe7, 0xe8, 0, 0, 0, 0};
+	/* jmp: another language's start */
+	static const uint8_t jump[] = {0x48, 0xc7, 0xc7, 0xa0, 0x7c, 0x62, 0, 0xeb, 0};
+
+	assert_int_equal(arch_start_main(fixed, sizeof fixed, 0x1000), 0x627ca0);
+	assert_int_equal(arch_start_main(relative, sizeof relative, 0x1000), 0x1017);
+	assert_int_equal(arch_start_main(stack, sizeof stack, 0x1000), 0);
+	assert_int_equal(arch_start_main(lost, sizeof lost, 0x1000), 0);
+	assert_int_equal(arch_start_main(jump, sizeof jump, 0x1000), 0);
+	/* Cut anywhere it tells nothing. */
+	for (size_t n = 0; n < sizeof fixed; n++)
+		assert_int_equal(arch_start_main(fixed, n, 0x1000), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -180,6 +207,7 @@ int main(void)
 		cmocka_unit_test(instructions),
 		cmocka_unit_test(refused),
 		cmocka_unit_test(ticks),
+		cmocka_unit_test(main_by_the_start_code),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
