@@ -63,7 +63,8 @@ static int is_quiet(void)
 
 static void on_notice(const struct dtproc_notice *n, void *arg)
 {
-	if (n->kind == DTPROC_NOTICE_ERROR || n->kind == DTPROC_NOTICE_LOST || !is_quiet())
+	if (n->kind == DTPROC_NOTICE_ERROR || n->kind == DTPROC_NOTICE_LOST ||
+		!is_quiet())
 		cmd_error("%s", n->text);
 }
 
