@@ -79,8 +79,8 @@ const char *cmd_text(const char *file)
 
 bool cmd_wait_text(struct cmd *c, const char *text, int timeout_ms)
 {
-	bool seen = WITHIN(timeout_ms, strstr(cmd_text(c->out), text) != NULL ||
-		proc_state(c->pid) == 'Z');
+	bool seen = WITHIN(timeout_ms,
+		strstr(cmd_text(c->out), text) != NULL || proc_state(c->pid) == 'Z');
 
 	if (seen && strstr(cmd_text(c->out), text))
 		return true;
@@ -91,8 +91,8 @@ bool cmd_wait_text(struct cmd *c, const char *text, int timeout_ms)
 bool cmd_trace(struct cmd *c, pid_t pid, const char *clause)
 {
 	char number[16];
-	const char *argv[] = {"-q", "-x", "switchrate=100hz", "-p", number, "-n", "BEGIN { printf(\"armed\\n\"); }",
-		"-n", clause, NULL};
+	const char *argv[] = {"-q", "-x", "switchrate=100hz", "-p", number, "-n",
+		"BEGIN { printf(\"armed\\n\"); }", "-n", clause, NULL};
 
 	snprintf(number, sizeof number, "%d", pid);
 	cmd_start(c, argv);

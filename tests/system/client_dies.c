@@ -48,12 +48,12 @@ static void end_often(const char *victim, const char *clause, int signo, int tim
 
 static void kill_1(void)
 {
-	end_often("hammer 1 0", ONE, SIGKILL, t_times(20, 200));
+	end_often("hammer 1 0", ONE, SIGKILL, t_times(30, 200));
 }
 
 static void kill_4(void)
 {
-	end_often("hammer 4 0", ONE, SIGKILL, t_times(20, 200));
+	end_often("hammer 4 0", ONE, SIGKILL, t_times(30, 200));
 }
 
 static void kill_4_many(void)
@@ -102,7 +102,8 @@ static pid_t on_terminal(const char *number, int *master)
 	pid_t pid;
 
 	*master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-	NEED(*master >= 0 && !grantpt(*master) && !unlockpt(*master), "%s", strerror(errno));
+	NEED(*master >= 0 && !grantpt(*master) && !unlockpt(*master), "%s",
+		strerror(errno));
 	pid = fork();
 	if (pid == 0) {
 		int tty;
@@ -196,8 +197,8 @@ static void hold_herd(void *arg)
 		dtproc_addr at;
 		struct dtproc_bkpt *b;
 
-		OK(dtproc_proc_grab(dt, herd[i].pid, i % 4 == 3 ? DTPROC_GRAB_UNMONITORED : 0,
-			&p[i]));
+		OK(dtproc_proc_grab(dt, herd[i].pid,
+			i % 4 == 3 ? DTPROC_GRAB_UNMONITORED : 0, &p[i]));
 		OK(dtproc_proc_symbol(p[i], "a.out", "victim_target", &at, NULL));
 		if (i % 4 != 3)
 			OK(dtproc_bkpt_add(p[i], at, nothing, NULL, &b));

@@ -71,8 +71,8 @@ static void *client_thread(void *arg)
 			CHECK(!"grabbed", "%s", dtproc_error_text());
 			break;
 		}
-		CHECK(dtproc_proc_symbol(p, "a.out", "victim_target", &at, NULL) == 0, "%s",
-			dtproc_error_text());
+		CHECK(dtproc_proc_symbol(p, "a.out", "victim_target", &at, NULL) == 0,
+			"%s", dtproc_error_text());
 		for (unsigned i = rand_r(&state) % 4; i > 0 && !flags; i--)
 			one_turn(&state, p, at);
 		dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
@@ -91,7 +91,8 @@ static void threads(void)
 	}
 	OK(dtproc_open(NULL, &dt));
 	for (size_t i = 0; i < 6; i++)
-		pthread_create(&t[i], NULL, client_thread, (void *)(i + 1 + t_random(1000)));
+		pthread_create(
+			&t[i], NULL, client_thread, (void *)(i + 1 + t_random(1000)));
 	for (int i = 0; i < t_times(30, 600) && !t_failures(); i++)
 		CHECK(dtproc_sleep(dt, 100) >= 0, "%s", dtproc_error_text());
 	over = 1;
@@ -155,7 +156,8 @@ static void own_children(void)
 		OK(dtproc_proc_continue(p));
 		OK(dtproc_proc_wait(p, 3000));
 		dtproc_proc_status(p, &st);
-		CHECK(st.run == DTPROC_EXITED && st.code == 7, "run %d code %d", st.run, st.code);
+		CHECK(st.run == DTPROC_EXITED && st.code == 7, "run %d code %d", st.run,
+			st.code);
 		dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
 	}
 	page_nap(50000000);
@@ -183,7 +185,8 @@ static void ignores_children(void)
 		OK(dtproc_proc_continue(p));
 		OK(dtproc_proc_wait(p, 3000));
 		dtproc_proc_status(p, &st);
-		CHECK(st.run == DTPROC_EXITED && st.code == 7, "run %d code %d", st.run, st.code);
+		CHECK(st.run == DTPROC_EXITED && st.code == 7, "run %d code %d", st.run,
+			st.code);
 		dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
 	}
 	dtproc_close(dt);
@@ -264,7 +267,8 @@ static void inheritance(void)
 	CHECK(dup2(open("/dev/zero", O_RDONLY), 42) == 42, "dup2");
 	plain = output_of(start_plain);
 	created = output_of(start_created);
-	CHECK(!strcmp(plain, created), "started by a shell:\n%sby us:\n%s", plain, created);
+	CHECK(!strcmp(plain, created), "started by a shell:\n%sby us:\n%s", plain,
+		created);
 	CHECK(strstr(created, "descriptors") != NULL, "%s", created);
 }
 
@@ -355,8 +359,8 @@ static void both_killed(void)
 	idle = both_die("hammer idle 2", n);
 	busy = both_die("hammer 2 0", n);
 	CHECK(idle == n, "%d of %d idle victims live", idle, n);
-	t_note("client and keeper killed together: %d of %d idle and %d of %d busy live", idle,
-		n, busy, n);
+	t_note("client and keeper killed together: %d of %d idle and %d of %d busy live",
+		idle, n, busy, n);
 }
 
 static const struct t_case cases[] = {

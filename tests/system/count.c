@@ -57,8 +57,8 @@ static void created(int threads, int calls)
 	cmd_start(&c, argv);
 	CHECK(cmd_wait(&c, 300000) == 0, "dtproc: %s", cmd_text(c.err));
 	CHECK(v.page->calls == (uint64_t)threads * (uint64_t)calls && !v.page->bad,
-		"the victim made %llu calls, %llu wrong", (unsigned long long)v.page->calls,
-		(unsigned long long)v.page->bad);
+		"the victim made %llu calls, %llu wrong",
+		(unsigned long long)v.page->calls, (unsigned long long)v.page->bad);
 	expect(&c, (long long)threads * calls);
 	cmd_forget(&c);
 	unlink(v.file);
@@ -68,13 +68,13 @@ static void created(int threads, int calls)
 static void grabbed_8(void)
 {
 	for (int i = 0; i < 3; i++)
-		grabbed(8, t_times(5000, 100000));
+		grabbed(8, t_times(10000, 100000));
 }
 
 static void created_8(void)
 {
 	for (int i = 0; i < 3; i++)
-		created(8, t_times(5000, 100000));
+		created(8, t_times(10000, 100000));
 }
 
 static void grabbed_full(void)
@@ -145,13 +145,76 @@ static void events(void)
 	vic_go(&v);
 	/* Until the handle has seen the end: the victim is ours to reap. */
 	OK(dtproc_proc_wait(p, 25000));
-	CHECK(dtproc_bkpt_hits(one) == 2000, "%llu", (unsigned long long)dtproc_bkpt_hits(one));
-	CHECK(dtproc_bkpt_hits(two) == 2000, "%llu", (unsigned long long)dtproc_bkpt_hits(two));
+	CHECK(dtproc_bkpt_hits(one) == 2000, "%llu",
+		(unsigned long long)dtproc_bkpt_hits(one));
+	CHECK(dtproc_bkpt_hits(two) == 2000, "%llu",
+		(unsigned long long)dtproc_bkpt_hits(two));
 	CHECK(called == 4000, "called %llu times", (unsigned long long)called);
 	dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
 	vic_wait(&v, 5000);
 	dtproc_close(dt);
 	check_no_keeper("after close");
+}
+
+static void count_call(struct dtproc_proc *p, struct dtproc_bkpt *b, pid_t tid, void *arg)
+{
+	(void)p;
+	(void)b;
+	(void)tid;
+	++*(uint64_t *)arg;
+}
+
+/* D1: one on memory that is not mapped yet is kept, and tried again at continue. */
+static void unmapped(void)
+{
+	struct dtproc *dt;
+	struct dtproc_proc *p;
+	struct dtproc_bkpt *b;
+	struct vic v;
+
+	called = 0;
+	vic_start(&v, "changes late-map");
+	vic_go(&v);
+	OK(dtproc_open(NULL, &dt));
+	OK(dtproc_proc_grab(dt, v.pid, 0, &p));
+	OK(dtproc_bkpt_add(p, LATE_MAP, count_call, &called, &b));
+	OK(dtproc_proc_continue(p));
+	v.page->poke = 1;
+	CHECK(WITHIN(2000, v.page->poked == 1), "it maps nothing: %s", v.page->text);
+	OK(dtproc_proc_stop(p));
+	OK(dtproc_proc_continue(p));
+	v.page->poke = 2;
+	CHECK(WITHIN(2000, v.page->poked == 2), "it runs nothing");
+	CHECK(dtproc_bkpt_hits(b) == 10 && called == 10, "%llu hits, %llu calls",
+		(unsigned long long)dtproc_bkpt_hits(b), (unsigned long long)called);
+	OK(dtproc_bkpt_remove(p, b));
+	dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
+	vic_end(&v);
+	dtproc_close(dt);
+}
+
+/* B7: a thread that waits for its vfork child does not hinder; nor does the child. */
+static void vforked(void)
+{
+	struct vic v;
+	struct cmd c;
+
+	vic_start(&v, "changes vforked");
+	vic_go(&v);
+	NEED(WITHIN(2000, v.page->calls > 10), "it does not call");
+	for (int i = 0; i < 3; i++) {
+		uint64_t before = v.page->calls;
+
+		NEED(cmd_trace(&c, v.pid, CLAUSE), "no trace");
+		page_nap(50000000);
+		CHECK(v.page->calls > before, "it hangs");
+		CHECK(cmd_interrupt(&c) == 0, "%s", cmd_text(c.err));
+		CHECK(text_count(cmd_text(c.out), "victim_target") > 10, "%s",
+			cmd_text(c.out));
+		vic_check_free(&v, "waits for vfork");
+		cmd_forget(&c);
+	}
+	vic_end(&v);
 }
 
 static const struct t_case cases[] = {
@@ -161,6 +224,8 @@ static const struct t_case cases[] = {
 	{"grabbed-full", grabbed_full, 120, 300},
 	{"clauses", clauses, 30, 0},
 	{"events", events, 30, 0},
+	{"unmapped", unmapped, 0, 0},
+	{"vforked", vforked, 0, 0},
 };
 
 T_MAIN(cases)

@@ -17,12 +17,13 @@ static void storm(const char *line)
 	vic_start(&v, line);
 	NEED(cmd_trace(&c, v.pid, ONE), "no trace");
 	vic_go(&v);
-	CHECK(WITHIN(40000, !proc_alive(v.pid)),
-		"it does not end: %llu children", (unsigned long long)v.page->children);
+	CHECK(WITHIN(40000, !proc_alive(v.pid)), "it does not end: %llu children",
+		(unsigned long long)v.page->children);
 	CHECK(cmd_wait(&c, 5000) == 0, "%s", cmd_text(c.err));
 	n = text_count(cmd_text(c.out), "victim_target");
-	CHECK(n == (long long)v.page->calls, "%s: counted %lld, parent made %llu (children %llu)",
-		line, n, (unsigned long long)v.page->calls,
+	CHECK(n == (long long)v.page->calls,
+		"%s: counted %lld, parent made %llu (children %llu)", line, n,
+		(unsigned long long)v.page->calls,
 		(unsigned long long)v.page->child_calls);
 	CHECK(v.page->children > 0, "no children");
 	vic_wait(&v, 5000);
@@ -109,15 +110,18 @@ static void shared_before(void)
 		before = v.page->calls;
 		CHECK(cmd_trace(&c, v.pid, ONE), "no trace");
 		children = v.page->child_calls;
-		CHECK(WITHIN(3000, v.page->child_calls > children + 50), "the child is stuck");
+		CHECK(WITHIN(3000, v.page->child_calls > children + 50),
+			"the child is stuck");
 		kill(c.pid, i % 2 ? SIGKILL : SIGINT);
 		CHECK(cmd_wait(&c, 5000) != -1, "dtproc stays");
 		if (i % 2 == 0)
 			CHECK(text_count(cmd_text(c.out), "victim_target") <=
-				(long long)(v.page->calls - before), "the child was counted");
+					(long long)(v.page->calls - before),
+				"the child was counted");
 		vic_check_free(&v, "shares memory");
 		CHECK(proc_alive(v.page->helper) &&
-			proc_status(v.page->helper, "TracerPid") == 0, "the child");
+				proc_status(v.page->helper, "TracerPid") == 0,
+			"the child");
 		cmd_forget(&c);
 	}
 	vic_end(&v);

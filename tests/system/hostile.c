@@ -21,12 +21,14 @@ static void whole_life(const char *line)
 	vic_start(&v, line);
 	NEED(cmd_trace(&c, v.pid, ONE), "no trace of %s", line);
 	vic_go(&v);
-	CHECK(WITHIN(25000, proc_threads_in(v.pid, "RSDtT") == 0), "%s does not end", line);
+	CHECK(WITHIN(25000, proc_threads_in(v.pid, "RSDtT") == 0), "%s does not end",
+		line);
 	calls = (long long)v.page->calls;
 	vic_wait(&v, 5000);
 	CHECK(cmd_wait(&c, 5000) == 0, "%s: %s", line, cmd_text(c.err));
 	n = text_count(cmd_text(c.out), "victim_target");
-	CHECK(n == calls, "%s: counted %lld of %lld: %s", line, n, calls, cmd_text(c.err));
+	CHECK(n == calls, "%s: counted %lld of %lld: %s", line, n, calls,
+		cmd_text(c.err));
 	cmd_forget(&c);
 	check_no_keeper(line);
 }
@@ -190,7 +192,8 @@ static void zoo_compare(const char *out, int rounds)
 	char name[64], key[80];
 	int seen = 0;
 
-	for (const char *at = list; sscanf(at, "%63s", name) == 1; at = strchr(at, '\n') + 1) {
+	for (const char *at = list; sscanf(at, "%63s", name) == 1;
+		at = strchr(at, '\n') + 1) {
 		long long n, want = zoo_hits(list, name) * rounds;
 
 		snprintf(key, sizeof key, "zoo_%s", name);
@@ -214,7 +217,8 @@ static void zoo(void)
 	NEED(cmd_trace(&c, v.pid,
 		     "pid$target:a.out:zoo_*:entry { @[probefunc] = count(); }"),
 		"no trace");
-	CHECK(!strstr(cmd_text(c.err), "zoo_"), "sites were refused: %s", cmd_text(c.err));
+	CHECK(!strstr(cmd_text(c.err), "zoo_"), "sites were refused: %s",
+		cmd_text(c.err));
 	vic_go(&v);
 	vic_wait(&v, 30000);
 	CHECK(cmd_wait(&c, 5000) == 0, "%s", cmd_text(c.err));
@@ -254,8 +258,9 @@ static void zoo_comers(void)
 	for (int i = 0; i < t_times(10, 200) && !v.page->bad; i++) {
 		struct cmd c;
 
-		NEED(cmd_trace(&c, v.pid,
-			     "pid$target:a.out:zoo_*:entry { @ = count(); }"), "no trace");
+		NEED(cmd_trace(
+			     &c, v.pid, "pid$target:a.out:zoo_*:entry { @ = count(); }"),
+			"no trace");
 		t_pause(30000);
 		kill(c.pid, i % 2 ? SIGKILL : SIGINT);
 		CHECK(cmd_wait(&c, 5000) != -1, "dtproc stays");
@@ -288,7 +293,8 @@ static void rseq(void)
 	for (dtproc_addr at = begin; at < end; at++) {
 		CHECK(dtproc_bkpt_add(p, at, nothing, NULL, &b) == DTPROC_ESITE, "+%d",
 			(int)(at - begin));
-		CHECK(strstr(dtproc_error_text(), "restartable"), "%s", dtproc_error_text());
+		CHECK(strstr(dtproc_error_text(), "restartable"), "%s",
+			dtproc_error_text());
 	}
 	OK(dtproc_bkpt_add(p, end, nothing, NULL, &b));
 	dtproc_close(dt);
@@ -297,15 +303,27 @@ static void rseq(void)
 }
 
 static const struct t_case cases[] = {
-	{"blocked", blocked, 60, 120}, {"owntrap", owntrap, 60, 120},
-	{"ignored", ignored, 60, 120}, {"raised", raised, 60, 120},
-	{"both", both, 30, 0}, {"altstack", altstack, 60, 120}, {"tiny", tiny, 60, 120},
-	{"timer", timer, 60, 120}, {"jump", jump, 30, 60}, {"dumpable", dumpable, 30, 0},
-	{"setuid", setuid_drop, 30, 0}, {"seccomp-errno", seccomp_errno, 30, 0},
-	{"seccomp-kill", seccomp_kill, 30, 0}, {"seccomp-late", seccomp_late, 30, 0},
-	{"brief", brief, 30, 120}, {"leader", leader, 30, 0}, {"unmap", unmap, 30, 0},
-	{"zoo", zoo, 30, 120}, {"zoo-everywhere", zoo_everywhere, 30, 200},
-	{"zoo-comers", zoo_comers, 60, 200}, {"rseq", rseq, 30, 0},
+	{"blocked", blocked, 60, 120},
+	{"owntrap", owntrap, 60, 120},
+	{"ignored", ignored, 60, 120},
+	{"raised", raised, 60, 120},
+	{"both", both, 30, 0},
+	{"altstack", altstack, 60, 120},
+	{"tiny", tiny, 60, 120},
+	{"timer", timer, 60, 120},
+	{"jump", jump, 30, 60},
+	{"dumpable", dumpable, 30, 0},
+	{"setuid", setuid_drop, 30, 0},
+	{"seccomp-errno", seccomp_errno, 30, 0},
+	{"seccomp-kill", seccomp_kill, 30, 0},
+	{"seccomp-late", seccomp_late, 30, 0},
+	{"brief", brief, 30, 120},
+	{"leader", leader, 30, 0},
+	{"unmap", unmap, 30, 0},
+	{"zoo", zoo, 30, 120},
+	{"zoo-everywhere", zoo_everywhere, 30, 200},
+	{"zoo-comers", zoo_comers, 60, 200},
+	{"rseq", rseq, 30, 0},
 };
 
 T_MAIN(cases)

@@ -99,7 +99,9 @@ const char *t_built(const char *name)
 
 static int run_case(const struct t_case *c)
 {
-	int limit = t_soak() && c->soak_seconds ? c->soak_seconds : c->seconds ? c->seconds : 30;
+	int limit = t_soak() && c->soak_seconds ? c->soak_seconds
+		    : c->seconds                ? c->seconds
+						: 30;
 	uint64_t begin = page_clock();
 	pid_t pid;
 	int status;
@@ -185,11 +187,13 @@ static void become_victim(struct vic *v, const char *line)
 	setpgid(0, 0); /* ours may be orphaned, which job control leaves alone */
 	setenv("VICTIM_PAGE", v->file, 1);
 	snprintf(copy, sizeof copy, "%s", line);
-	for (char *w = strtok_r(copy, " ", &save); w && n < 9; w = strtok_r(NULL, " ", &save))
+	for (char *w = strtok_r(copy, " ", &save); w && n < 9;
+		w = strtok_r(NULL, " ", &save))
 		argv[n++] = w;
 	argv[n] = NULL;
 	snprintf(path, sizeof path, "%s/%s",
-		getenv("VICTIMS") ? getenv("VICTIMS") : t_built("tests/victims"), argv[0]);
+		getenv("VICTIMS") ? getenv("VICTIMS") : t_built("tests/victims"),
+		argv[0]);
 	execv(path, argv);
 	fprintf(stderr, "%s: %s\n", path, strerror(errno));
 	_exit(127);
@@ -272,14 +276,15 @@ void vic_check_free(struct vic *v, const char *when)
 		siginfo_t how = {0};
 
 		waitid(P_PID, (id_t)v->pid, &how, WEXITED | WNOHANG | WNOWAIT);
-		t_fail(__FILE__, __LINE__, "alive", "%s: the victim has ended, code %d status %d",
-			when, how.si_code, how.si_status);
+		t_fail(__FILE__, __LINE__, "alive",
+			"%s: the victim has ended, code %d status %d", when, how.si_code,
+			how.si_status);
 		return;
 	}
-	CHECK(WITHIN(1000, proc_status(v->pid, "TracerPid") == 0), "%s: traced by %ld", when,
-		proc_status(v->pid, "TracerPid"));
-	CHECK(WITHIN(1000, proc_threads_in(v->pid, "tT") == 0), "%s: %d threads are stopped",
-		when, proc_threads_in(v->pid, "tT"));
+	CHECK(WITHIN(1000, proc_status(v->pid, "TracerPid") == 0), "%s: traced by %ld",
+		when, proc_status(v->pid, "TracerPid"));
+	CHECK(WITHIN(1000, proc_threads_in(v->pid, "tT") == 0),
+		"%s: %d threads are stopped", when, proc_threads_in(v->pid, "tT"));
 	differs = proc_text_differs(v->pid);
 	CHECK(differs == 0, "%s: %ld bytes of text differ", when, differs);
 	vic_poke(v);

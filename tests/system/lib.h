@@ -61,7 +61,7 @@ int t_times(int check, int soak);
 /* True once `ms` have not passed before cond holds; looks every millisecond. */
 #define WITHIN(ms, cond)                                                                 \
 	({                                                                               \
-		uint64_t end_ = page_clock() + (uint64_t)(ms) * 1000000;                 \
+		uint64_t end_ = page_clock() + (uint64_t)(ms)*1000000;                   \
 		bool holds_;                                                             \
 		while (!(holds_ = (cond)) && page_clock() < end_)                        \
 			page_nap(1000000);                                               \
@@ -115,8 +115,8 @@ int proc_threads_in(pid_t pid, const char *states);
 /* Bytes of its text that differ from the file's; -1 when it cannot be read. */
 long proc_text_differs(pid_t pid);
 /* Keepers that live. */
-int proc_keepers(void); /* those of DTPROC_KEEPER */
-int proc_fds(void);	/* of this process */
+int proc_keepers(void);  /* those of DTPROC_KEEPER */
+int proc_fds(void);      /* of this process */
 int proc_children(void); /* of this process, zombies too */
 long proc_rss_kb(pid_t pid);
 /* No keeper after a second at most. */

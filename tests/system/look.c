@@ -155,7 +155,8 @@ static long range_differs(int mem, int file, uint64_t lo, uint64_t hi, uint64_t 
 		for (ssize_t i = 0; i < n && i < m; i++)
 			if (ours[i] != theirs[i] && !differs++)
 				t_note("text at %#llx is %02x, not %02x",
-					(unsigned long long)(at + (uint64_t)i), theirs[i], ours[i]);
+					(unsigned long long)(at + (uint64_t)i), theirs[i],
+					ours[i]);
 	}
 	return differs;
 }
@@ -168,7 +169,8 @@ static long line_differs(int mem, const char *line)
 	long differs;
 
 	if (sscanf(line, "%llx-%llx %7s %llx %*s %*s %511[^\n]", &lo, &hi, perms, &offset,
-		    path) != 5 || perms[2] != 'x' || path[0] != '/')
+		    path) != 5 ||
+		perms[2] != 'x' || path[0] != '/')
 		return 0;
 	file = open(path, O_RDONLY | O_CLOEXEC);
 	if (file < 0)

@@ -146,7 +146,8 @@ static void traced(const char *tool, const char *const argv[], struct vic *v)
 		execvp(tool, (char *const *)argv);
 		_exit(127);
 	}
-	if (!WITHIN(5000, proc_status(v->pid, "TracerPid") > 0 || proc_state(pid) == 'Z') ||
+	if (!WITHIN(5000,
+		    proc_status(v->pid, "TracerPid") > 0 || proc_state(pid) == 'Z') ||
 		proc_state(pid) == 'Z') {
 		t_note("%s is not here", tool);
 		wait_status(pid, 1000);
@@ -165,8 +166,8 @@ static void by_others(void)
 	struct vic v;
 	char number[16];
 	const char *const strace[] = {"strace", "-o", "/dev/null", "-p", number, NULL};
-	const char *const gdb[] = {"gdb", "-nx", "-q", "-p", number, "-ex", "shell sleep 20",
-		NULL};
+	const char *const gdb[] = {
+		"gdb", "-nx", "-q", "-p", number, "-ex", "shell sleep 20", NULL};
 
 	vic_start(&v, "hammer idle 2");
 	snprintf(number, sizeof number, "%d", v.pid);
@@ -187,7 +188,8 @@ static void by_another_client(void)
 
 	vic_start(&v, "hammer 1 0");
 	vic_go(&v);
-	NEED(cmd_trace(&c, v.pid, "pid$target:a.out:victim_target:entry { @ = count(); }"),
+	NEED(cmd_trace(
+		     &c, v.pid, "pid$target:a.out:victim_target:entry { @ = count(); }"),
 		"no trace");
 	OK(dtproc_open(NULL, &dt));
 	snprintf(reason, sizeof reason, "%ld", proc_status(v.pid, "TracerPid"));
@@ -203,6 +205,18 @@ static void by_another_client(void)
 
 static struct vic foreign;
 static pid_t set_id, hidden;
+static char set_id_path[128];
+
+/* C3: what would run without us is not started at all. */
+static void create_set_id(void)
+{
+	char *argv[] = {set_id_path, "0", NULL};
+	struct dtproc_proc *p;
+	int rc = dtproc_proc_create(dt, set_id_path, argv, NULL, &p);
+
+	CHECK(rc == DTPROC_EUNOBSERVABLE && strstr(dtproc_error_text(), "set-id"),
+		"created set-id: %d: %s", rc, dtproc_error_text());
+}
 
 static void user_part(void)
 {
@@ -227,6 +241,7 @@ static void user_part(void)
 	if (proc_status(2, "Kthread") == 1)
 		refused(2, 0, DTPROC_EKTHREAD, "kernel thread");
 	refused(getpid(), 0, DTPROC_ESELF, "this very process");
+	create_set_id();
 	vic_end(&v);
 }
 
@@ -241,7 +256,8 @@ static pid_t start_set_id(const char *path)
 	pid = fork();
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (setresgid(NOBODY, NOBODY, NOBODY) || setresuid(NOBODY, NOBODY, NOBODY))
+		if (setresgid(NOBODY, NOBODY, NOBODY) ||
+			setresuid(NOBODY, NOBODY, NOBODY))
 			_exit(1);
 		execl(path, "sleep", "60", NULL);
 		_exit(127);
@@ -255,7 +271,8 @@ static pid_t start_hidden(void)
 
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (setresgid(NOBODY, NOBODY, NOBODY) || setresuid(NOBODY, NOBODY, NOBODY))
+		if (setresgid(NOBODY, NOBODY, NOBODY) ||
+			setresuid(NOBODY, NOBODY, NOBODY))
 			_exit(1);
 		prctl(PR_SET_DUMPABLE, 0);
 		for (;;)
@@ -291,16 +308,17 @@ static void close_house(const char *dir)
 
 static void ordinary_user(void)
 {
-	char dir[64] = "/var/tmp/dtproc-test-XXXXXX", path[128];
+	char dir[64] = "/var/tmp/dtproc-test-XXXXXX";
 
 	need_root();
 	vic_start(&foreign, "hammer 1 0");
 	open_house(dir);
-	snprintf(path, sizeof path, "%s/sleep", dir);
-	set_id = start_set_id(path);
+	snprintf(set_id_path, sizeof set_id_path, "%s/sleep", dir);
+	set_id = start_set_id(set_id_path);
 	hidden = start_hidden();
 	NEED(WITHIN(2000, proc_status(set_id, "Uid") == NOBODY) &&
-		WITHIN(2000, proc_status(hidden, "Uid") == NOBODY), "helpers");
+			WITHIN(2000, proc_status(hidden, "Uid") == NOBODY),
+		"helpers");
 	page_nap(50000000);
 	as_user(NOBODY, user_part);
 	vic_end(&foreign);
@@ -345,11 +363,15 @@ static void cannot_start(void)
 }
 
 static const struct t_case cases[] = {
-	{"no-process", no_process, 0, 0}, {"oneself", oneself, 0, 0},
-	{"own-keeper", own_keeper, 0, 0}, {"kernel-thread", kernel_thread, 0, 0},
-	{"thread-id", thread_id, 0, 0}, {"by-others", by_others, 0, 0},
+	{"no-process", no_process, 0, 0},
+	{"oneself", oneself, 0, 0},
+	{"own-keeper", own_keeper, 0, 0},
+	{"kernel-thread", kernel_thread, 0, 0},
+	{"thread-id", thread_id, 0, 0},
+	{"by-others", by_others, 0, 0},
 	{"by-another-client", by_another_client, 0, 0},
-	{"ordinary-user", ordinary_user, 0, 0}, {"cannot-start", cannot_start, 0, 0},
+	{"ordinary-user", ordinary_user, 0, 0},
+	{"cannot-start", cannot_start, 0, 0},
 };
 
 T_MAIN(cases)

@@ -21,7 +21,8 @@ static void send_value(struct vic *v, int i, int n)
 	info.si_uid = getuid();
 	info.si_value.sival_int = n;
 	CHECK(WITHIN(2000, !syscall(SYS_rt_tgsigqueueinfo, v->pid, v->page->tid[i],
-				    SIGRTMIN + i, &info)), "send: %s", strerror(errno));
+				   SIGRTMIN + i, &info)),
+		"send: %s", strerror(errno));
 }
 
 /* D3, D6: `threads` threads that hit at every call each get `n` values in order. */
@@ -40,15 +41,18 @@ static void values(int threads, int n)
 	for (int k = 1; k <= n; k++)
 		for (int i = 0; i < threads; i++) {
 			if (i == 0 && threads == 1)
-				CHECK(WITHIN(2000, !sigqueue(v.pid, SIGRTMIN,
-						(union sigval){.sival_int = k})), "sigqueue");
+				CHECK(WITHIN(2000,
+					      !sigqueue(v.pid, SIGRTMIN,
+						      (union sigval){.sival_int = k})),
+					"sigqueue");
 			else
 				send_value(&v, i, k);
 			if (k % 16 == 0)
 				t_pause(300);
 		}
 	CHECK(WITHIN(8000, v.page->signals == (uint64_t)threads * (uint64_t)n),
-		"%llu of %d signals arrived", (unsigned long long)v.page->signals, threads * n);
+		"%llu of %d signals arrived", (unsigned long long)v.page->signals,
+		threads * n);
 	CHECK(cmd_interrupt(&c) == 0, "%s", cmd_text(c.err));
 	vic_check_free(&v, "after signals");
 	vic_end(&v);
@@ -164,12 +168,13 @@ static void expect_wait(pid_t pid, int signo)
 
 	if (signo) {
 		CHECK(WITHIN(1000, waitpid(pid, &status, WUNTRACED | WNOHANG) == pid) &&
-			WIFSTOPPED(status) && WSTOPSIG(status) == signo,
+				WIFSTOPPED(status) && WSTOPSIG(status) == signo,
 			"no stop by %d: %#x", signo, status);
 		return;
 	}
 	CHECK(WITHIN(1000, waitpid(pid, &status, WCONTINUED | WNOHANG) == pid) &&
-		WIFCONTINUED(status), "not continued: %#x", status);
+			WIFCONTINUED(status),
+		"not continued: %#x", status);
 }
 
 /* G1, G2: SIGSTOP and SIGCONT as without us, while traced. */

@@ -69,9 +69,9 @@ static pid_t killer(pid_t pid, unsigned us)
 
 static bool end_code(long code)
 {
-	return code == DTPROC_EKILLED || code == DTPROC_ENOPROC || code == DTPROC_EZOMBIE ||
-	       code == DTPROC_EEXITED || code == DTPROC_ESTATE || code == DTPROC_ERANGE ||
-	       code == DTPROC_EIMAGE;
+	return code == DTPROC_EKILLED || code == DTPROC_ENOPROC ||
+	       code == DTPROC_EZOMBIE || code == DTPROC_EEXITED ||
+	       code == DTPROC_ESTATE || code == DTPROC_ERANGE || code == DTPROC_EIMAGE;
 }
 
 static void operations(struct dtproc_proc *p)
@@ -111,9 +111,10 @@ static void expect_notice(struct dtproc *dt, struct dtproc_proc *p, pid_t pid)
 	while (!told.notices && page_clock() < end)
 		CHECK(dtproc_sleep(dt, 100) >= 0, "%s", dtproc_error_text());
 	snprintf(want, sizeof want, "pid %d terminated by SIGKILL", pid);
-	CHECK(told.notices == 1 && told.kind == DTPROC_NOTICE_KILLED && told.code == SIGKILL &&
-		!strcmp(told.text, want), "%d notices, kind %d, code %d, \"%s\"", told.notices,
-		told.kind, told.code, told.text);
+	CHECK(told.notices == 1 && told.kind == DTPROC_NOTICE_KILLED &&
+			told.code == SIGKILL && !strcmp(told.text, want),
+		"%d notices, kind %d, code %d, \"%s\"", told.notices, told.kind,
+		told.code, told.text);
 	OK(TIMED(dtproc_proc_wait(p, 1000)));
 }
 
@@ -169,8 +170,8 @@ static void compare(const struct counts *before)
 		before->threads);
 	CHECK(now.children == before->children, "%d children, %d before", now.children,
 		before->children);
-	CHECK(now.heap < before->heap + 64 * 1024, "%zu bytes of heap, %zu before", now.heap,
-		before->heap);
+	CHECK(now.heap < before->heap + 64 * 1024, "%zu bytes of heap, %zu before",
+		now.heap, before->heap);
 }
 
 static void grabs(void)
@@ -188,7 +189,8 @@ static void grabs(void)
 		one_grab(dt, i % 4 ? t_random(25000) : t_random(3000));
 	compare(&before);
 	dtproc_close(dt);
-	t_note("%d grabs, slowest call %.1f ms: %s", n, (double)slowest / 1e6, slowest_call);
+	t_note("%d grabs, slowest call %.1f ms: %s", n, (double)slowest / 1e6,
+		slowest_call);
 }
 
 /* H6 for a victim that we create: it idles, runs, or is being started. */
@@ -265,7 +267,8 @@ static void one_command(unsigned us)
 	vic_go(&v);
 	snprintf(number, sizeof number, "%d", v.pid);
 	cmd_start(&c, argv);
-	NEED(WITHIN(5000, proc_status(v.pid, "TracerPid") > 0), "said: %s", cmd_text(c.err));
+	NEED(WITHIN(5000, proc_status(v.pid, "TracerPid") > 0), "said: %s",
+		cmd_text(c.err));
 	page_nap((long)us * 1000);
 	kill(v.pid, SIGKILL);
 	CHECK(cmd_wait(&c, 2500) != -1, "dtproc stays");

@@ -9,7 +9,8 @@
  *   brief         threads that live for microseconds, a call in each
  *   leader        the first thread ends, the others go on
  *   unmap         maps executable memory, runs there, unmaps, without end
- *   sleeper       waits for the test to poke, calls once each time
+ *   late-map      maps code at LATE_MAP when poked, calls it when poked again
+ *   vforked       its first thread waits for a vfork child, the second calls
  */
 #include "page.h"
 #include "target.h"
@@ -22,6 +23,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 static uint64_t wanted;
 
@@ -58,9 +60,16 @@ static void filter(uint32_t otherwise)
 {
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		ALLOW(write), ALLOW(exit_group), ALLOW(exit), ALLOW(clock_nanosleep),
-		ALLOW(nanosleep), ALLOW(futex), ALLOW(newfstatat), ALLOW(fstat),
-		ALLOW(rt_sigreturn), ALLOW(restart_syscall),
+		ALLOW(write),
+		ALLOW(exit_group),
+		ALLOW(exit),
+		ALLOW(clock_nanosleep),
+		ALLOW(nanosleep),
+		ALLOW(futex),
+		ALLOW(newfstatat),
+		ALLOW(fstat),
+		ALLOW(rt_sigreturn),
+		ALLOW(restart_syscall),
 		BPF_STMT(BPF_RET | BPF_K, otherwise),
 	};
 	struct sock_fprog prog = {sizeof code / sizeof *code, code};
@@ -128,35 +137,87 @@ static void leader(void)
 	pthread_exit(NULL);
 }
 
+/* lea 1(%rdi), %eax; ret */
+static const unsigned char code[] = {0x8d, 0x47, 0x01, 0xc3};
+
+static void run_code(void *at, int x)
+{
+	int (*fn)(int);
+
+	memcpy(&fn, &at, sizeof fn);
+	if (fn(x) != x + 1)
+		page_bad("code of our own went wrong");
+}
+
+static void *map_code(void *hint)
+{
+	void *at = mmap(hint, 4096, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | (hint ? MAP_FIXED_NOREPLACE : 0), -1, 0);
+
+	if (at == MAP_FAILED)
+		page_bad("mmap: %s", strerror(errno));
+	memcpy(at, code, sizeof code);
+	mprotect(at, 4096, PROT_READ | PROT_EXEC);
+	return at;
+}
+
 static void unmap(void)
 {
-	static const unsigned char code[] = {0x8d, 0x47, 0x01, 0xc3}; /* lea 1(%rdi); ret */
-
 	for (uint64_t i = 0; i < wanted; i++) {
-		void *at = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			-1, 0);
-		int (*fn)(int);
+		void *at = map_code(NULL);
 
-		memcpy(at, code, sizeof code);
-		mprotect(at, 4096, PROT_READ | PROT_EXEC);
-		memcpy(&fn, &at, sizeof fn);
-		if (fn((int)i) != (int)i + 1)
-			page_bad("code of our own went wrong");
+		run_code(at, (int)i);
 		hits(1);
 		munmap(at, 4096);
 	}
 }
 
-static void sleeper(void)
+static void await_poke(uint32_t n)
 {
-	uint32_t seen = 0;
-
-	while (!page->quit) {
-		for (; seen != page->poke; seen++)
-			hits(1);
-		page->poked = seen;
+	page->poked = n - 1;
+	while (page->poke < n && !page->quit)
 		page_nap(500000);
+}
+
+static void late_map(void)
+{
+	void *at;
+
+	await_poke(1);
+	at = map_code((void *)LATE_MAP);
+	await_poke(2);
+	for (int i = 0; i < 10; i++)
+		run_code(at, i);
+	await_poke(3);
+}
+
+static void *hit_on(void *arg)
+{
+	while (!page->quit) {
+		hits(1);
+		page_nap(100000);
 	}
+	return arg;
+}
+
+static void vforked(void)
+{
+	pthread_t thread;
+	int status;
+	pid_t pid;
+
+	if (pthread_create(&thread, NULL, hit_on, NULL))
+		page_bad("pthread_create");
+	pid = vfork();
+	if (pid == 0) {
+		for (int i = 0; i < 2000 && !page->quit; i++)
+			page_nap(1000000);
+		_exit(42);
+	}
+	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status) ||
+		WEXITSTATUS(status) != 42)
+		page_bad("vfork: child ended with %#x", status);
+	pthread_join(thread, NULL);
 }
 
 static const struct {
@@ -166,13 +227,14 @@ static const struct {
 } kinds[] = {{"dumpable", dumpable, 0}, {"setuid", drop, 0},
 	{"seccomp-errno", seccomp_errno, 1}, {"seccomp-kill", seccomp_kill, 1},
 	{"seccomp-late", seccomp_late, 0}, {"brief", brief, 0}, {"leader", leader, 1},
-	{"unmap", unmap, 0}, {"sleeper", sleeper, 0}};
+	{"unmap", unmap, 0}, {"late-map", late_map, 0}, {"vforked", vforked, 0}};
 
 int main(int argc, char **argv)
 {
 	static char buffer[4096];
 
-	setvbuf(stdout, buffer, _IOFBF, sizeof buffer); /* no system call but write later */
+	setvbuf(stdout, buffer, _IOFBF,
+		sizeof buffer); /* no system call but write later */
 	wanted = argc > 2 ? strtoull(argv[2], NULL, 10) : 1000;
 	page_open();
 	for (size_t i = 0; argc > 1 && i < sizeof kinds / sizeof *kinds; i++)

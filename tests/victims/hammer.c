@@ -27,7 +27,8 @@ static void *beat(void *arg)
 	begin = page_clock();
 	while ((!wanted || n < wanted) && (wanted || !page->quit)) {
 		if (target_call(n, me))
-			page_bad("thread %zu: call %llu is wrong", me, (unsigned long long)n);
+			page_bad("thread %zu: call %llu is wrong", me,
+				(unsigned long long)n);
 		page->slot[me] = ++n;
 	}
 	page->ns = page_clock() - begin;
@@ -43,7 +44,8 @@ static void *idle(void *arg)
 	page->tid[me] = (int32_t)syscall(SYS_gettid);
 	while (!page->quit) {
 		if (page->poke == seen) {
-			if (syscall(SYS_futex, &page->poke, FUTEX_WAIT, seen, NULL, NULL, 0) &&
+			if (syscall(SYS_futex, &page->poke, FUTEX_WAIT, seen, NULL, NULL,
+				    0) &&
 				errno != EAGAIN)
 				page_bad("futex: %s", strerror(errno));
 			continue;

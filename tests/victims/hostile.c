@@ -64,7 +64,8 @@ static void blocked(void)
 		hit(&n);
 		pthread_sigmask(SIG_SETMASK, NULL, &now);
 		if (!sigismember(&now, SIGTRAP) || !sigismember(&now, SIGUSR1))
-			page_bad("after call %llu the mask is another", (unsigned long long)n);
+			page_bad("after call %llu the mask is another",
+				(unsigned long long)n);
 	}
 	if (sigaction(SIGTRAP, NULL, &sa) || sa.sa_handler != SIG_DFL)
 		page_bad("SIGTRAP has a handler");
@@ -99,8 +100,9 @@ static void on_trap(int signo, siginfo_t *info, void *context)
 	if (info->si_code != SI_KERNEL && info->si_code != TRAP_BRKPT)
 		page_bad("trap with code %d", info->si_code);
 	if (uc->uc_mcontext.gregs[REG_RIP] != (greg_t)(uintptr_t)own_trap_end)
-		page_bad("trap at %#llx, not %p", (unsigned long long)
-			uc->uc_mcontext.gregs[REG_RIP], (const void *)own_trap_end);
+		page_bad("trap at %#llx, not %p",
+			(unsigned long long)uc->uc_mcontext.gregs[REG_RIP],
+			(const void *)own_trap_end);
 	traps++;
 }
 
@@ -184,8 +186,9 @@ static void raise_all(void)
 		kill(getpid(), SIGTRAP);
 		sigqueue(getpid(), SIGTRAP, (union sigval){.sival_int = (int)round});
 		if (raised != round * 2 || queued != round)
-			page_bad("round %llu: %llu raised, %llu queued", (unsigned long long)round,
-				(unsigned long long)raised, (unsigned long long)queued);
+			page_bad("round %llu: %llu raised, %llu queued",
+				(unsigned long long)round, (unsigned long long)raised,
+				(unsigned long long)queued);
 	}
 	page->calls = n;
 	page->signals = raised + queued;
@@ -296,7 +299,8 @@ static void jump(void)
 			setitimer(ITIMER_REAL, &soon, NULL);
 			for (;;)
 				if (target_call(n, 5))
-					page_bad("call %llu is wrong", (unsigned long long)n);
+					page_bad("call %llu is wrong",
+						(unsigned long long)n);
 		}
 		page->slot[0] = ++n;
 	}

@@ -22,20 +22,21 @@
 #include <unistd.h>
 
 #define PAGE_SLOTS 64
+#define LATE_MAP 0x100000000000 /* where `changes late-map` maps code */
 
 struct page {
 	_Atomic uint32_t ready, go, quit, poked;
-	_Atomic uint32_t poke;	     /* the test counts up; idle victims follow */
-	_Atomic int32_t pid, sender; /* of the victim; who may send it signals */
-	_Atomic int32_t helper;	     /* PID of a child that the victim keeps */
-	_Atomic uint64_t bad;	     /* wrong results */
-	_Atomic uint64_t calls;	     /* of the probed function, in all */
+	_Atomic uint32_t poke;        /* the test counts up; idle victims follow */
+	_Atomic int32_t pid, sender;  /* of the victim; who may send it signals */
+	_Atomic int32_t helper;       /* PID of a child that the victim keeps */
+	_Atomic uint64_t bad;         /* wrong results */
+	_Atomic uint64_t calls;       /* of the probed function, in all */
 	_Atomic uint64_t child_calls; /* by children: not to be counted */
 	_Atomic uint64_t children;
 	_Atomic uint64_t signals; /* that arrived */
 	_Atomic uint64_t rounds;
 	_Atomic uint64_t gap_ns; /* longest pause seen from within; the test resets it */
-	_Atomic uint64_t ns;	 /* what the calls took */
+	_Atomic uint64_t ns;     /* what the calls took */
 	_Atomic int32_t tid[PAGE_SLOTS];
 	_Atomic uint64_t slot[PAGE_SLOTS];
 	char text[512]; /* the first complaint */

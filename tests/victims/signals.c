@@ -38,7 +38,8 @@ static void *work(void *arg)
 	page->tid[me] = (int32_t)syscall(SYS_gettid);
 	while (!page->quit) {
 		if (target_call(n++, me))
-			page_bad("thread %zu: call %llu is wrong", me, (unsigned long long)n);
+			page_bad("thread %zu: call %llu is wrong", me,
+				(unsigned long long)n);
 		if (n % 64 == 0)
 			page->rounds++;
 	}

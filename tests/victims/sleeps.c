@@ -153,12 +153,20 @@ static const struct wait {
 	int (*once)(void);
 	int timed; /* lasts NAP_MS; otherwise until the ticker comes */
 } waits[] = {
-	{"nanosleep", in_nanosleep, 1}, {"clock_nanosleep", in_clock_nanosleep, 1},
-	{"futex", in_futex, 1}, {"poll", in_poll, 1}, {"ppoll", in_ppoll, 1},
-	{"select", in_select, 1}, {"epoll_wait", in_epoll_wait, 1},
-	{"epoll_pwait", in_epoll_pwait, 1}, {"sigtimedwait", in_sigtimedwait, 1},
-	{"semtimedop", in_semtimedop, 1}, {"recv", in_recv, 1}, {"read", in_read, 0},
-	{"semop", in_semop, 0}, {"msgrcv", in_msgrcv, 0},
+	{"nanosleep", in_nanosleep, 1},
+	{"clock_nanosleep", in_clock_nanosleep, 1},
+	{"futex", in_futex, 1},
+	{"poll", in_poll, 1},
+	{"ppoll", in_ppoll, 1},
+	{"select", in_select, 1},
+	{"epoll_wait", in_epoll_wait, 1},
+	{"epoll_pwait", in_epoll_pwait, 1},
+	{"sigtimedwait", in_sigtimedwait, 1},
+	{"semtimedop", in_semtimedop, 1},
+	{"recv", in_recv, 1},
+	{"read", in_read, 0},
+	{"semop", in_semop, 0},
+	{"msgrcv", in_msgrcv, 0},
 	{"epoll_wait(-1)", in_epoll_forever, 0},
 };
 #define WAITS (sizeof waits / sizeof *waits)
@@ -196,8 +204,9 @@ static void tick(int event)
 		char text[8];
 	} msg = {1, "x"};
 
-	if (write(pipe_fd[1], "x", 1) != 1 || write(event, &one, sizeof one) != sizeof one ||
-		semop(sem_id, &op, 1) || msgsnd(msg_id, &msg, 1, IPC_NOWAIT))
+	if (write(pipe_fd[1], "x", 1) != 1 ||
+		write(event, &one, sizeof one) != sizeof one || semop(sem_id, &op, 1) ||
+		msgsnd(msg_id, &msg, 1, IPC_NOWAIT))
 		page_bad("ticker: %s", strerror(errno));
 }
 
@@ -218,7 +227,8 @@ static int setup(int *event)
 	msg_id = msgget(IPC_PRIVATE, 0600);
 	return pipe(pipe_fd) || socketpair(AF_UNIX, SOCK_STREAM, 0, pair_fd) ||
 	       setsockopt(pair_fd[0], SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv) ||
-	       epoll_ctl(epoll_busy, EPOLL_CTL_ADD, *event, &want) || sem_id < 0 || msg_id < 0;
+	       epoll_ctl(epoll_busy, EPOLL_CTL_ADD, *event, &want) || sem_id < 0 ||
+	       msg_id < 0;
 }
 
 int main(void)
