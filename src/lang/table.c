@@ -42,7 +42,6 @@ static const struct lang_builtin builtins[] = {
 	{"timestamp", LANG_B_VALUE, RT_VALUE_TIMESTAMP, &t_uint64},
 	{"vtimestamp", LANG_B_VALUE, RT_VALUE_VTIMESTAMP, &t_uint64},
 	{"walltimestamp", LANG_B_VALUE, RT_VALUE_WALLTIMESTAMP, &t_int64},
-	{"errno", LANG_B_VALUE, RT_VALUE_ERRNO, &lang_type_int},
 	{"execname", LANG_B_EXECNAME, 0, &t_execname},
 	{"probeprov", LANG_B_PROBE, RT_PART_PROVIDER, &lang_type_string},
 	{"probemod", LANG_B_PROBE, RT_PART_MODULE, &lang_type_string},

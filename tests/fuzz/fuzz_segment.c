@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A segment that its victim scribbles on.  The input is a list of writes (where, what) with
- * hits and drains between them; both sides must stay within their memory.
+ * A segment that its victim scribbles on.  The input is a list of writes (where, what)
+ * with hits and drains between them; both sides must stay within their memory.
  */
 #include "../unit/dlang.h"
 
@@ -53,9 +53,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (b.mem)
 		bench_close(&b);
 	if (bench_open(&b, &params) ||
-		bench_compile(&b, "BEGIN /probefunc != \"x\"/ { @a[probemod, execname] = avg(arg0);"
-				  " @q[arg1] = quantize(arg0); @ = count(); trace(probefunc);"
-				  " printf(\"%s\", execname); }"))
+		bench_compile(&b,
+			"BEGIN /probefunc != \"x\"/ { @a[probemod, execname] = avg(arg0);"
+			" @q[arg1] = quantize(arg0); @ = count(); trace(probefunc);"
+			" printf(\"%s\", execname); }"))
 		abort();
 	for (size_t i = 0; i + 8 <= size; i += 8) {
 		uint32_t where;

@@ -208,7 +208,6 @@ static void test_faults(void **state)
 	assert_int_equal(value, 0x10);
 	assert_int_equal(fault_of("copyinstr(0x103e)", &value), RT_FAULT_BADADDR);
 	assert_int_equal(value, 0x1040);
-	assert_int_equal(fault_of("errno", &value), RT_FAULT_ILLOP);
 	assert_string_equal(rt_fault_text(RT_FAULT_DIVZERO), "divide-by-zero");
 }
 
