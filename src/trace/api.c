@@ -100,6 +100,7 @@ int dtproc_open(const struct dtproc_options *options, struct dtproc **out)
 	if (!d)
 		return err_nomem("a session");
 	d->epoll = d->timer_fd = d->wake_fd = -1;
+	pthread_mutex_init(&d->targets_lock, NULL);
 	d->heading_due = 1;
 	trace_options_init(&d->options);
 	err = hold_open(options, &d->hold);
@@ -143,16 +144,48 @@ void dtproc_close(struct dtproc *d)
 	vec_free(&d->pairs);
 	vec_free(&d->timers);
 	vec_free(&d->targets);
+	pthread_mutex_destroy(&d->targets_lock);
 	close_fd(d->epoll);
 	close_fd(d->timer_fd);
 	close_fd(d->wake_fd);
 	free(d);
 }
 
+static int has_target(const struct dtproc *d, pid_t pid)
+{
+	for (size_t i = 0; i < d->targets.n; i++)
+		if (d->targets.at[i] == pid)
+			return 1;
+	return 0;
+}
+
 /* The end of this victim counts for the end of tracing. */
 static int add_target(struct dtproc *d, struct dtproc_proc *p)
 {
-	return vec_push(&d->targets, dtproc_proc_pid(p)) ? err_nomem("targets") : 0;
+	pid_t pid = dtproc_proc_pid(p);
+	int err = 0;
+
+	pthread_mutex_lock(&d->targets_lock);
+	if (!has_target(d, pid))
+		err = vec_push(&d->targets, pid);
+	pthread_mutex_unlock(&d->targets_lock);
+	return err ? err_nomem("targets") : 0;
+}
+
+int trace_has_targets(struct dtproc *d)
+{
+	pthread_mutex_lock(&d->targets_lock);
+	int yes = d->targets.n > 0;
+	pthread_mutex_unlock(&d->targets_lock);
+	return yes;
+}
+
+int trace_is_target(struct dtproc *d, pid_t pid)
+{
+	pthread_mutex_lock(&d->targets_lock);
+	int yes = has_target(d, pid);
+	pthread_mutex_unlock(&d->targets_lock);
+	return yes;
 }
 
 /*

@@ -3,6 +3,7 @@
 #ifndef TRACE_OWN_H
 #define TRACE_OWN_H
 
+#include <pthread.h>
 #include <base/err.h>
 #include <base/hash.h>
 #include <base/vec.h>
@@ -90,6 +91,7 @@ struct dtproc {
 	VEC(struct trace_pair) pairs;
 	VEC(struct trace_timer) timers;
 	VEC(pid_t) targets; /* whose end ends tracing: what the client holds */
+	pthread_mutex_t targets_lock; /* any thread may create and grab (rule I1) */
 	struct trace_drain *drain;
 	struct trace_table *bases; /* what clear() and trunc() forgot; NULL: nothing */
 	VEC(uint32_t) printed;     /* groups of aggregations that printa() has shown */
@@ -116,6 +118,9 @@ int trace_match(struct dtproc *) MUST_USE;
 /* go.c: arms, and lets run. */
 int trace_go(struct dtproc *) MUST_USE;
 int trace_exit_called(const struct dtproc *);
+/* Does the client hold victims whose end ends tracing?  Is this one of them? */
+int trace_has_targets(struct dtproc *);
+int trace_is_target(struct dtproc *, pid_t pid);
 int trace_fire_kind(struct dtproc *, enum probe_kind, enum engine_when);
 
 /* drain.c: records in time order, to text. */

@@ -87,24 +87,16 @@ static void drain_now(struct dtproc *d, FILE *out)
 }
 
 struct census {
-	const struct dtproc *session;
+	struct dtproc *session;
 	unsigned live, ended;
 };
-
-static int is_target(const struct dtproc *d, pid_t pid)
-{
-	for (size_t i = 0; i < d->targets.n; i++)
-		if (d->targets.at[i] == pid)
-			return 1;
-	return 0;
-}
 
 static int count_live(struct dtproc_proc *p, void *arg)
 {
 	struct census *c = arg;
 	struct dtproc_proc_status s;
 
-	if (!is_target(c->session, dtproc_proc_pid(p)))
+	if (!trace_is_target(c->session, dtproc_proc_pid(p)))
 		return 0;
 	dtproc_proc_status(p, &s);
 	if (s.run < DTPROC_EXITED)
@@ -119,7 +111,7 @@ static int all_ended(struct dtproc *d)
 {
 	struct census c = {d, 0, 0};
 
-	if (!d->targets.n)
+	if (!trace_has_targets(d))
 		return 0;
 	return hold_each(d->hold, count_live, &c) == 0 && !c.live &&
 	       d->ends_told >= c.ended;

@@ -119,7 +119,8 @@ static void on_child(int signo)
 
 static void *wait_for_all(void *arg)
 {
-	int *strangers = arg, status;
+	_Atomic int *strangers = arg;
+	int status;
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, 0)) > 0 || (!over && (page_nap(1000000), 1)))
@@ -133,7 +134,8 @@ static void own_children(void)
 {
 	char *argv[] = {"/bin/sh", "-c", "exit 7", NULL};
 	struct sigaction sa = {.sa_handler = on_child};
-	int strangers = 0, made = 1;
+	_Atomic int strangers = 0;
+	int made = 1;
 	pthread_t waiter;
 	pid_t stays = fork(); /* so that wait() waits */
 

@@ -164,8 +164,8 @@ static void C2_what_cannot_be_held(void **state)
 
 	if (zombie == 0)
 		_exit(0);
-	assert_true(UNTIL(state_of(zombie) == 'Z'));
-	assert_int_equal(victim_check(zombie, VICTIM_READ), DTPROC_EZOMBIE);
+	/* A sanitizer's thread may outlive the first one for a moment. */
+	assert_true(UNTIL(victim_check(zombie, VICTIM_READ) == DTPROC_EZOMBIE));
 	waitpid(zombie, NULL, 0);
 	assert_int_equal(victim_check(zombie, VICTIM_READ), DTPROC_ENOPROC);
 	assert_int_equal(victim_check(0, VICTIM_READ), DTPROC_ENOPROC);
