@@ -16,6 +16,7 @@ dash := $(if $(SAN),-san-$(subst $(comma),-,$(SAN)))$(if $(COVERAGE),-coverage)
 B := build$(dash)
 OPTIONS := $(if $(SAN)$(COVERAGE),,-Dwerror=true) \
 	$(if $(SAN),-Db_sanitize=$(SAN) -Db_lundef=false) \
+	$(if $(findstring thread,$(SAN)),-Dc_args=-Wno-tsan) \
 	$(if $(COVERAGE),-Db_coverage=true)
 
 all: $B/build.ninja
