@@ -45,7 +45,8 @@ enum wire_fd {
  */
 enum wire_op {
 	WIRE_OP_NONE,
-	WIRE_START,    /* pid, flags, arg = deadline ms -> fd: mem; value = created pid */
+	WIRE_START,    /* pid (create: the stub's), flags, arg = deadline ms -> fd: mem;
+			  value = created pid, or the errno with DTPROC_ENOEXEC */
 	WIRE_CONTINUE, /* -> value = 1: ran now, 0: did not idle */
 	WIRE_STOP,     /* -> value = 1: stopped now, 0: idled already */
 	WIRE_PROGRAMS, /* count = bytes in bulk: wire_program headers, each followed by
