@@ -418,6 +418,10 @@ static void F1_exec_drops_breakpoints(void **state)
 	assert_int_equal(st.generation, generation + 1);
 	assert_int_equal(dtproc_proc_read(q, BEAT, &byte, 1), DTPROC_ERANGE);
 	assert_true(dtproc_bkpt_hits(b) > 2);
+	/* One at the same address of the new image must not call the old one. */
+	assert_ok(dtproc_proc_lock(q));
+	assert_true(list_empty(&q->bkpts));
+	assert_ok(dtproc_proc_unlock(q));
 	assert_ok(dtproc_bkpt_remove(q, b));
 	assert_int_equal(dtproc_bkpt_remove(q, b), DTPROC_EINVAL);
 	dtproc_addr at; /* once its linker has mapped it */

@@ -237,6 +237,30 @@ static void A10_created_and_lost(void **state)
 	hold_close(s);
 }
 
+/* A9: and a grabbed one is killed, or stopped, if that is asked for. */
+static void A9_modes_without_a_keeper(void **state)
+{
+	static const struct {
+		enum dtproc_release_mode mode;
+		const char *states;
+	} want[] = {{DTPROC_RELEASE_DEFAULT, "SR"}, {DTPROC_RELEASE_STOPPED, "T"},
+		{DTPROC_RELEASE_KILL, "Z"}};
+	struct hold_session *s = session();
+
+	for (size_t i = 0; i < COUNT_OF(want); i++) {
+		pid_t pid = child_run(body_sleep);
+		struct dtproc_proc *p = grab_control(s, pid);
+		assert_ok(dtproc_proc_continue(p));
+		kill(tracer_of(pid), SIGKILL);
+		assert_ok(dtproc_proc_wait(p, 5000));
+		assert_int_equal(run_of(p), DTPROC_LOST);
+		dtproc_proc_release(p, want[i].mode);
+		assert_true(UNTIL(strchr(want[i].states, state_of(pid)) != NULL));
+		child_end(pid);
+	}
+	hold_close(s);
+}
+
 /* -------------------------------------------------------- the victim dies (H6) */
 
 static void H6_killed_in_the_middle_of_anything(void **state)
@@ -343,6 +367,7 @@ int main(void)
 		cmocka_unit_test(H4_a_dead_keeper_is_repaired_after),
 		cmocka_unit_test(H4_noticed_by_a_request),
 		cmocka_unit_test(A10_created_and_lost),
+		cmocka_unit_test(A9_modes_without_a_keeper),
 		cmocka_unit_test(H6_killed_in_the_middle_of_anything),
 		cmocka_unit_test(G1_stopped_by_others),
 		cmocka_unit_test(read_only_status),
