@@ -41,6 +41,8 @@ struct verifier {
 	const char *flaw;
 };
 
+static const char no_memory[] = "out of memory";
+
 static int bad(struct verifier *v, const char *why)
 {
 	v->flaw = why;
@@ -169,7 +171,7 @@ static int jump(struct verifier *v, uint32_t pc, int64_t target)
 	}
 	v->ahead[target] = malloc(sizeof v->now);
 	if (!v->ahead[target])
-		return bad(v, "out of memory");
+		return bad(v, no_memory);
 	*v->ahead[target] = v->now;
 	return 0;
 }
@@ -456,6 +458,8 @@ int bpf_verify(const struct bpf_parts *p)
 		free(v.ahead[i]);
 	free(v.ahead);
 	free(v.second);
+	if (at < n && v.flaw == no_memory)
+		return err_nomem("the verifier");
 	if (at < n)
 		return err_set(DTPROC_EVERIFY, "program %u, instruction %u: %s",
 			p->head.program, at, v.flaw);

@@ -20,12 +20,18 @@ int cg_open(struct cg **out)
 	return 0;
 }
 
+/* Forgets aggregations from the n-th on. */
+static void forget(struct cg *cg, size_t n)
+{
+	while (cg->aggs.n > n)
+		free(cg->aggs.at[--cg->aggs.n]);
+}
+
 void cg_close(struct cg *cg)
 {
 	if (!cg)
 		return;
-	for (size_t i = 0; i < cg->aggs.n; i++)
-		free(cg->aggs.at[i]);
+	forget(cg, 0);
 	vec_free(&cg->aggs);
 	lang_scope_close(cg->scope);
 	free(cg);
@@ -135,10 +141,13 @@ static int options(struct cg_impl *impl)
 int cg_compile(struct cg *cg, const struct lang_source *source, struct cg_script **out)
 {
 	struct cg_impl *impl = calloc(1, sizeof *impl);
+	size_t aggs = cg->aggs.n;
+	struct lang_mark mark;
 	int err;
 
 	if (!impl)
 		return err_nomem("a script");
+	lang_scope_mark(cg->scope, &mark);
 	err = lang_compile(cg->scope, source, &impl->script.tree);
 	if (!err)
 		err = clauses(cg, impl);
@@ -146,6 +155,8 @@ int cg_compile(struct cg *cg, const struct lang_source *source, struct cg_script
 		err = options(impl);
 	if (err) {
 		cg_script_free(&impl->script);
+		forget(cg, aggs);
+		lang_scope_reset(cg->scope, &mark);
 		return err;
 	}
 	*out = &impl->script;

@@ -87,8 +87,6 @@ struct lang_node *node_new(struct unit *u, enum lang_node_kind kind, uint32_t at
 		n->kind = kind;
 		n->at = at;
 		n->height = 1;
-	} else {
-		u->failed = 1;
 	}
 	return n;
 }

@@ -296,6 +296,13 @@ enum lang_flags {
 
 int lang_scope_open(struct lang_scope **out);
 void lang_scope_close(struct lang_scope *);
+/* What a scope holds now, and back to that: for a text that fails after all. */
+struct lang_mark {
+	size_t aggs, vars;
+	uint32_t used[LANG_V_SCOPES];
+};
+void lang_scope_mark(const struct lang_scope *, struct lang_mark *out);
+void lang_scope_reset(struct lang_scope *, const struct lang_mark *);
 /* Bytes that this-> or global variables take so far. */
 uint32_t lang_scope_bytes(const struct lang_scope *, enum lang_var_scope);
 /* Aggregation `id` of the scope, or NULL.  Borrowed. */

@@ -370,6 +370,20 @@ void lang_scope_close(struct lang_scope *s)
 	free(s);
 }
 
+void lang_scope_mark(const struct lang_scope *s, struct lang_mark *out)
+{
+	out->aggs = s->aggs.n;
+	out->vars = s->vars.n;
+	memcpy(out->used, s->used, sizeof out->used);
+}
+
+void lang_scope_reset(struct lang_scope *s, const struct lang_mark *mark)
+{
+	s->aggs.n = mark->aggs;
+	s->vars.n = mark->vars;
+	memcpy(s->used, mark->used, sizeof s->used);
+}
+
 uint32_t lang_scope_bytes(const struct lang_scope *s, enum lang_var_scope scope)
 {
 	return s->used[scope];
@@ -397,14 +411,14 @@ int lang_compile(
 	struct lang_scope *scope, const struct lang_source *src, struct lang_script **out)
 {
 	struct unit u = {.scope = scope, .src = src};
-	size_t len = strlen(src->text), aggs = scope->aggs.n, vars = scope->vars.n;
-	uint32_t used[LANG_V_SCOPES];
+	size_t len = strlen(src->text);
+	struct lang_mark mark;
 	int err;
 
 	if (len > LANG_TEXT_MAX)
 		return err_set(DTPROC_ESYNTAX, "[D_SYNTAX] text is longer than %u bytes",
 			LANG_TEXT_MAX);
-	memcpy(used, scope->used, sizeof used);
+	lang_scope_mark(scope, &mark);
 	u.arena = arena_open();
 	if (!u.arena)
 		return DTPROC_ENOMEM;
@@ -420,9 +434,9 @@ int lang_compile(
 	u.last_option = &u.script->options;
 	err = compile(&u);
 	if (err) {
-		scope->aggs.n = aggs;
-		scope->vars.n = vars;
-		memcpy(scope->used, used, sizeof used);
+		if (!u.failed) /* without a diagnostic it can only be this */
+			err = err_nomem("a script");
+		lang_scope_reset(scope, &mark);
 		arena_close(u.arena);
 		return err;
 	}
