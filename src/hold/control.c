@@ -76,6 +76,7 @@ static void react(struct dtproc_proc *p, const struct wire_event *e, int *fd)
 		state_end(p, DTPROC_KILLED, e->code, "");
 		break;
 	case WIRE_EV_LOST:
+		p->let_be = 1;
 		state_end(p, DTPROC_LOST, 0, e->text);
 		break;
 	case WIRE_EV_ERROR:

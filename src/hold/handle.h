@@ -105,6 +105,7 @@ struct dtproc_proc {
 	struct image image;
 	struct victim_ctl ctl; /* HOLD_CONTROL only */
 	int hung_up;           /* the ctl is closed, or was never open */
+	int let_be;            /* lost to a program that is not ours to end (F4) */
 	struct control control;
 	struct list bkpts;   /* of dtproc_bkpt.link */
 	struct list dropped; /* those that an exec took away */

@@ -160,13 +160,16 @@ static const uint64_t wire_ends[] = {
 	[DTPROC_RELEASE_STOPPED] = WIRE_END_STOPPED,
 };
 
-/* What the mode asks of a victim that has no keeper any more. */
+/*
+ * What the mode asks of a victim that has no keeper any more.  One that was lost to a
+ * set-id program, sudo say, runs on as it would without us, unless it is killed by name.
+ */
 static void end_without_keeper(struct dtproc_proc *p, enum dtproc_release_mode mode)
 {
-	int sig = mode == DTPROC_RELEASE_STOPPED                 ? SIGSTOP
-		  : mode == DTPROC_RELEASE_KILL                  ? SIGKILL
-		  : mode == DTPROC_RELEASE_DEFAULT && p->created ? SIGKILL
-								 : 0;
+	int sig = mode == DTPROC_RELEASE_STOPPED                               ? SIGSTOP
+		  : mode == DTPROC_RELEASE_KILL                                ? SIGKILL
+		  : mode == DTPROC_RELEASE_DEFAULT && p->created && !p->let_be ? SIGKILL
+									       : 0;
 
 	if (sig)
 		syscall(SYS_pidfd_send_signal, p->pidfd, sig, NULL, 0);
