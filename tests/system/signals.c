@@ -50,7 +50,7 @@ static void values(int threads, int n)
 			if (k % 16 == 0)
 				t_pause(300);
 		}
-	CHECK(WITHIN(8000, v.page->signals == (uint64_t)threads * (uint64_t)n),
+	CHECK(WITHIN(20000, v.page->signals == (uint64_t)threads * (uint64_t)n),
 		"%llu of %d signals arrived", (unsigned long long)v.page->signals,
 		threads * n);
 	CHECK(cmd_interrupt(&c) == 0, "%s", cmd_text(c.err));
