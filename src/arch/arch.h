@@ -30,8 +30,8 @@
 enum arch_reg {
 	ARCH_PC,
 	ARCH_SP,
-	ARCH_RESULT, /* of a function or a system call */
-	ARCH_SYSCALL, /* number of the system call one is in; -1: none */
+	ARCH_RESULT,    /* of a function or a system call */
+	ARCH_SYSCALL,   /* number of the system call one is in; -1: none */
 	ARCH_REG_FIRST, /* the general ones, in DWARF's order */
 };
 
@@ -47,9 +47,9 @@ void arch_set(struct user_regs_struct *, enum arch_reg, uint64_t value);
 
 /* How an instruction gets executed although a trap covers it. */
 enum arch_way {
-	ARCH_SLOT,	/* code[] in a slot, which ends in a jump back */
-	ARCH_EMULATE,	/* a call: arch_emulate() does it, no slot */
-	ARCH_STEP,	/* only in place, single-stepped */
+	ARCH_SLOT,          /* code[] in a slot, which ends in a jump back */
+	ARCH_EMULATE,       /* a call: arch_emulate() does it, no slot */
+	ARCH_STEP,          /* only in place, single-stepped */
 	ARCH_REFUSE_DECODE, /* not an instruction */
 	ARCH_REFUSE_TRAP,   /* the program's own trap */
 };
@@ -95,7 +95,8 @@ int arch_emulate(const uint8_t *bytes, size_t n, dtproc_addr from,
 #define ARCH_SYSCALL_LEN 2
 extern const uint8_t arch_syscall_insn[ARCH_SYSCALL_LEN];
 /* Sets the registers so that the instruction at `pc` makes the call. */
-void arch_set_call(struct user_regs_struct *, dtproc_addr pc, long nr, const uint64_t args[6]);
+void arch_set_call(
+	struct user_regs_struct *, dtproc_addr pc, long nr, const uint64_t args[6]);
 /*
  * Was a call that the kernel does not restart by itself cut short with EINTR?  (man
  * signal(7), "Interruption of system calls ... by stop signals", and those that a

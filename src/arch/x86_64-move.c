@@ -165,8 +165,9 @@ static int fix_displacement(
 
 static int is_trap(const struct insn *in)
 {
-	return in->i.mnemonic == ZYDIS_MNEMONIC_INT3 || in->i.mnemonic == ZYDIS_MNEMONIC_INT1 ||
-		(in->i.mnemonic == ZYDIS_MNEMONIC_INT && in->i.raw.imm[0].value.u == 3);
+	return in->i.mnemonic == ZYDIS_MNEMONIC_INT3 ||
+	       in->i.mnemonic == ZYDIS_MNEMONIC_INT1 ||
+	       (in->i.mnemonic == ZYDIS_MNEMONIC_INT && in->i.raw.imm[0].value.u == 3);
 }
 
 void arch_move(const uint8_t *bytes, size_t n, dtproc_addr from, dtproc_addr to,
@@ -181,7 +182,8 @@ void arch_move(const uint8_t *bytes, size_t n, dtproc_addr from, dtproc_addr to,
 	}
 	m.len = in.i.length;
 	m.syscall = in.i.mnemonic == ZYDIS_MNEMONIC_SYSCALL ||
-		in.i.mnemonic == ZYDIS_MNEMONIC_INT || in.i.mnemonic == ZYDIS_MNEMONIC_SYSENTER;
+		    in.i.mnemonic == ZYDIS_MNEMONIC_INT ||
+		    in.i.mnemonic == ZYDIS_MNEMONIC_SYSENTER;
 	if (is_trap(&in)) {
 		m.way = ARCH_REFUSE_TRAP;
 	} else if (in.i.meta.category == ZYDIS_CATEGORY_CALL) {
@@ -202,8 +204,9 @@ void arch_move(const uint8_t *bytes, size_t n, dtproc_addr from, dtproc_addr to,
 /* Registers by their encoding (Intel SDM 2A, table 2-2). */
 static uint64_t general(const struct user_regs_struct *r, ZydisRegister reg)
 {
-	const unsigned long long by_id[] = {r->rax, r->rcx, r->rdx, r->rbx, r->rsp, r->rbp,
-		r->rsi, r->rdi, r->r8, r->r9, r->r10, r->r11, r->r12, r->r13, r->r14, r->r15};
+	const unsigned long long by_id[] = {r->rax, r->rcx, r->rdx, r->rbx, r->rsp,
+		r->rbp, r->rsi, r->rdi, r->r8, r->r9, r->r10, r->r11, r->r12, r->r13,
+		r->r14, r->r15};
 
 	if (reg == ZYDIS_REGISTER_NONE)
 		return 0;
@@ -235,7 +238,8 @@ int arch_emulate(const uint8_t *bytes, size_t n, dtproc_addr from,
 	uint64_t target, back;
 
 	if (!decode(bytes, n, &in) || in.i.meta.category != ZYDIS_CATEGORY_CALL ||
-		in.i.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR || in.i.address_width != 64)
+		in.i.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR ||
+		in.i.address_width != 64)
 		return -EINVAL;
 	const ZydisDecodedOperand *op = &in.op[0];
 	if (op->type == ZYDIS_OPERAND_TYPE_IMMEDIATE)
@@ -243,7 +247,7 @@ int arch_emulate(const uint8_t *bytes, size_t n, dtproc_addr from,
 	else if (op->type == ZYDIS_OPERAND_TYPE_REGISTER)
 		target = general(regs, op->reg.value);
 	else if (op->type != ZYDIS_OPERAND_TYPE_MEMORY ||
-		rd(cookie, effective(&in, op, from, regs), &target, sizeof target))
+		 rd(cookie, effective(&in, op, from, regs), &target, sizeof target))
 		return -EFAULT;
 	back = from + in.i.length;
 	if (wr(cookie, regs->rsp - 8, &back, sizeof back))

@@ -10,7 +10,8 @@
 
 long arch_user_offset(unsigned reg)
 {
-	/* DWARF numbers of System V's table 3.36: rax rdx rcx rbx rsi rdi rbp rsp r8... */
+	/* DWARF numbers of System V's table 3.36: rax rdx rcx rbx rsi rdi rbp rsp r8...
+	 */
 	static const long offsets[] = {[ARCH_PC] = AT(rip),
 		[ARCH_SP] = AT(rsp),
 		[ARCH_RESULT] = AT(rax),
@@ -39,7 +40,8 @@ long arch_user_offset(unsigned reg)
 
 long arch_arg_offset(unsigned n)
 {
-	static const long offsets[] = {AT(rdi), AT(rsi), AT(rdx), AT(rcx), AT(r8), AT(r9)};
+	static const long offsets[] = {
+		AT(rdi), AT(rsi), AT(rdx), AT(rcx), AT(r8), AT(r9)};
 
 	return n < sizeof offsets / sizeof offsets[0] ? offsets[n] : -1;
 }

@@ -19,8 +19,7 @@
 
 static void detach_all(struct keeper *k)
 {
-	hash_each(&k->tasks, i)
-	{
+	hash_each(&k->tasks, i) {
 		struct task *t = k->tasks.slots[i].value;
 		if (t->run == TASK_STOPPED)
 			pt_detach(t->tid, t->sig);
@@ -104,8 +103,7 @@ static int adopt(struct keeper *k, uint32_t i)
 /* A thread that the dying keeper dropped right behind a trap. */
 static void rewind_dropped(struct keeper *k)
 {
-	hash_each(&k->tasks, i)
-	{
+	hash_each(&k->tasks, i) {
 		struct task *t = k->tasks.slots[i].value;
 		uint64_t pc;
 		if (t->run != TASK_STOPPED ||

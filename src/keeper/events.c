@@ -62,7 +62,7 @@ static int choose(struct keeper *k, struct wire_event *e, int *fd)
 		*fd = k->mem;
 		k->ev.want_exec = 0;
 	} else if (k->ev.want_job && k->state != WIRE_ST_GONE &&
-		k->state != WIRE_ST_IDLE) { /* an idle one does not run anyway */
+		   k->state != WIRE_ST_IDLE) { /* an idle one does not run anyway */
 		e->kind = k->stopped_by ? WIRE_EV_STOPPED : WIRE_EV_CONTINUED;
 		e->code = k->stopped_by;
 		k->ev.want_job = 0;

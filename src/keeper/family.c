@@ -55,8 +55,7 @@ pid_t live_tid(struct keeper *k)
 {
 	if (has_memory(k->pid))
 		return k->pid;
-	hash_each(&k->tasks, i)
-	{
+	hash_each(&k->tasks, i) {
 		struct task *t = k->tasks.slots[i].value;
 		if (!t->sharer && has_memory(t->tid))
 			return t->tid;
@@ -77,8 +76,8 @@ int open_mem(struct keeper *k, pid_t pid, const char *what)
 		usleep(200); /* exec in progress: see docs/LINUX-FACTS.md */
 	}
 	if (fd < 0)
-		err_errno(errno == EACCES || errno == EPERM ? DTPROC_EUNOBSERVABLE :
-							      DTPROC_ESYS,
+		err_errno(errno == EACCES || errno == EPERM ? DTPROC_EUNOBSERVABLE
+							    : DTPROC_ESYS,
 			errno, "pid %d: memory of %s", k->pid, what);
 	return fd;
 }
@@ -108,8 +107,10 @@ static void let_child_go(struct keeper *k, struct task *t)
 	if (mem < 0)
 		mem = open_hidden(k, t);
 	if (mem < 0 || sites_clean_copy(k, mem)) {
-		/* It stays with us and passes over its traps: better than to die of one. */
-		log_line("family", 1, "child %d of %d is kept: %s", tid, k->pid, err_text());
+		/* It stays with us and passes over its traps: better than to die of one.
+		 */
+		log_line("family", 1, "child %d of %d is kept: %s", tid, k->pid,
+			err_text());
 		if (mem >= 0)
 			close(mem);
 		return;
@@ -121,7 +122,8 @@ static void let_child_go(struct keeper *k, struct task *t)
 
 void family_birth(struct keeper *k, pid_t tid, enum family_side side)
 {
-	enum family_side other = (enum family_side)(uintptr_t)hash_take(&k->births, (uint64_t)tid);
+	enum family_side other =
+		(enum family_side)(uintptr_t)hash_take(&k->births, (uint64_t)tid);
 
 	if (other == FAMILY_TOLD)
 		k->unborn--;
@@ -169,8 +171,7 @@ static void drop_threads(struct keeper *k, pid_t tgid, pid_t but)
 {
 	for (int again = 1; again;) {
 		again = 0;
-		hash_each(&k->tasks, i)
-		{
+		hash_each(&k->tasks, i) {
 			struct task *t = k->tasks.slots[i].value;
 			if (t->tgid != tgid || t->tid == but)
 				continue;

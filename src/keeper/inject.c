@@ -99,7 +99,7 @@ static long call(struct keeper *k, struct task *t, struct user_regs_struct *regs
 
 	if (pt_set_regs(t->tid, regs))
 		return -ESRCH;
-	if (run_until(k, t, pt_syscall, SIGTRAP | 0x80) || /* entry */
+	if (run_until(k, t, pt_syscall, SIGTRAP | 0x80) ||   /* entry */
 		run_until(k, t, pt_syscall, SIGTRAP | 0x80)) /* exit */
 		return -ESRCH;
 	if (pt_peek_user(t->tid, arch_user_offset(ARCH_RESULT), &result))
@@ -187,8 +187,7 @@ long inject_call(struct keeper *k, long nr, const uint64_t args[6])
 {
 	struct task *best = NULL;
 
-	hash_each(&k->tasks, i)
-	{
+	hash_each(&k->tasks, i) {
 		struct task *t = k->tasks.slots[i].value;
 		if (fitness(k, t) > (best ? fitness(k, best) : 0))
 			best = t;

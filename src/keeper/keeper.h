@@ -36,22 +36,25 @@ enum task_run {
 struct task {
 	pid_t tid, tgid;
 	enum task_run run;
-	uint8_t sharer;	    /* of another process with the victim's memory */
-	uint8_t at_event;   /* stopped in PTRACE_EVENT_STOP: system calls may be injected */
-	uint8_t vforking;   /* waits in the kernel for its vfork child: as good as stopped */
-	uint8_t listen;	    /* a group stop is in effect: resume by PTRACE_LISTEN */
+	uint8_t sharer;   /* of another process with the victim's memory */
+	uint8_t at_event; /* stopped in PTRACE_EVENT_STOP: system calls may be injected */
+	uint8_t vforking; /* waits in the kernel for its vfork child: as good as stopped
+			   */
+	uint8_t listen;   /* a group stop is in effect: resume by PTRACE_LISTEN */
 	uint8_t mask_known; /* `mask` was read at a stop that changed nothing */
-	uint8_t stepping;   /* the trap of a step is still to come; then `mask` is put back */
-	uint8_t owed_stop;  /* a SIGSTOP came while nothing could be delivered */
-	int sig;	    /* to deliver when resumed */
-	dtproc_addr skip;   /* it has hit the trap here already: go past it, uncounted */
+	uint8_t stepping;  /* the trap of a step is still to come; then `mask` is put back
+			    */
+	uint8_t owed_stop; /* a SIGSTOP came while nothing could be delivered */
+	int sig;           /* to deliver when resumed */
+	dtproc_addr skip;  /* it has hit the trap here already: go past it, uncounted */
 	/* A hit that the program will repeat for reasons of its own (a restarted call,
 	   a fault that its handler mends): at this PC with this SP it is not counted. */
 	dtproc_addr repeat_pc, repeat_sp;
-	/* A call cut short by us and rewound: its number, and the PC it was rewound to. */
+	/* A call cut short by us and rewound: its number, and the PC it was rewound to.
+	 */
 	uint64_t rewound_nr;
 	dtproc_addr rewound_pc;
-	uint64_t mask; /* blocked signals */
+	uint64_t mask;       /* blocked signals */
 	uint64_t stop_epoch; /* of the last INTERRUPT sent; 0: none */
 };
 
@@ -63,13 +66,13 @@ struct site_user {
 struct site {
 	dtproc_addr addr;
 	uint8_t planted; /* the trap is in the text now */
-	uint8_t ready;	 /* decoded, and has its slot if it needs one */
-	uint8_t way;	 /* enum arch_way */
+	uint8_t ready;   /* decoded, and has its slot if it needs one */
+	uint8_t way;     /* enum arch_way */
 	uint8_t len;
 	uint8_t syscall;
 	uint8_t refused; /* enum wire_refusal of the last preparation */
-	uint8_t doomed; /* refused: it goes when its users have been told */
-	uint8_t events; /* users that are event breakpoints */
+	uint8_t doomed;  /* refused: it goes when its users have been told */
+	uint8_t events;  /* users that are event breakpoints */
 	uint8_t orig[ARCH_INSN_MAX];
 	dtproc_addr slot;
 	uint32_t trap; /* index in the ledger + 1; 0: none */
@@ -97,8 +100,8 @@ struct keeper {
 	enum wire_state state;
 	uint32_t generation;
 	uint8_t created;
-	uint8_t held;	  /* tasks are left stopped; 2: a stop of all is wanted */
-	uint8_t hot;	  /* the last stop was a hit: the next one is near */
+	uint8_t held;     /* tasks are left stopped; 2: a stop of all is wanted */
+	uint8_t hot;      /* the last stop was a hit: the next one is near */
 	uint8_t finished; /* leave the main loop */
 	uint8_t client_gone;
 	uint8_t stopped_by; /* signal that somebody else stopped the victim with; 0 */
@@ -106,9 +109,9 @@ struct keeper {
 	int mem; /* /proc/PID/mem, or -1 */
 	int signal_fd;
 
-	struct hash tasks; /* by tid: struct task */
-	struct hash sites; /* by address: struct site */
-	struct hash slots; /* by slot address: struct site */
+	struct hash tasks;  /* by tid: struct task */
+	struct hash sites;  /* by address: struct site */
+	struct hash slots;  /* by slot address: struct site */
 	struct hash births; /* by tid: told by the parent or seen, not both yet */
 	unsigned unborn;    /* told, not seen: their memory has our traps still */
 	struct hash former; /* by address: the byte under a trap, once set */
@@ -146,10 +149,10 @@ struct keeper {
 	uint8_t view_ok;
 
 	dtproc_addr syscall_pc; /* a system call instruction in the victim's vDSO */
-	uint8_t no_inject;	/* no call can be injected: no place for it, or seccomp */
-	uint8_t trap_handled;	/* the victim has a SIGTRAP disposition of its own */
+	uint8_t no_inject;      /* no call can be injected: no place for it, or seccomp */
+	uint8_t trap_handled;   /* the victim has a SIGTRAP disposition of its own */
 	uint8_t trap_action[32]; /* it, as rt_sigaction gives it */
-	dtproc_addr scratch;	 /* a writable page in the victim, once needed */
+	dtproc_addr scratch;     /* a writable page in the victim, once needed */
 };
 
 /* ------------------------------------------------------------- tasks, wait */

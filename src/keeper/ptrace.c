@@ -7,7 +7,8 @@
 
 /* No TRACEEXIT: see docs/LINUX-FACTS.md, "exec from a thread that is not the leader". */
 const long pt_options = PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
-	PTRACE_O_TRACEVFORKDONE | PTRACE_O_TRACEEXEC | PTRACE_O_TRACESYSGOOD;
+			PTRACE_O_TRACEVFORKDONE | PTRACE_O_TRACEEXEC |
+			PTRACE_O_TRACESYSGOOD;
 /* A created victim ends with its keeper (A10). */
 const long pt_options_created = PTRACE_O_EXITKILL;
 const long pt_suspend_seccomp = PTRACE_O_SUSPEND_SECCOMP;

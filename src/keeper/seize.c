@@ -74,7 +74,8 @@ static int seize_process(struct keeper *k, pid_t pid)
 		if (found <= 0)
 			return found;
 	}
-	return err_set(DTPROC_ETIMEOUT, "pid %d creates threads faster than they are held", pid);
+	return err_set(
+		DTPROC_ETIMEOUT, "pid %d creates threads faster than they are held", pid);
 }
 
 /* Processes that share the memory already: a vfork child, say. */

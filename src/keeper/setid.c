@@ -82,10 +82,10 @@ static int names_file(pid_t pid, int mem, dtproc_addr execfn, const char *exe)
 	if (n <= 0)
 		return 0;
 	path[n] = 0;
-	snprintf(full, sizeof full, path[0] == '/' ? "/proc/%d/root%s" : "/proc/%d/cwd/%s",
-		pid, path);
+	snprintf(full, sizeof full,
+		path[0] == '/' ? "/proc/%d/root%s" : "/proc/%d/cwd/%s", pid, path);
 	return !stat(full, &a) && !stat(exe, &b) && a.st_dev == b.st_dev &&
-		a.st_ino == b.st_ino;
+	       a.st_ino == b.st_ino;
 }
 
 /*
@@ -103,7 +103,8 @@ static int aim(pid_t tid, int mem, dtproc_addr execfn, const char *exe)
 
 	if (pt_get_regs(tid, &regs))
 		return 0;
-	dtproc_addr sp = arch_get(&regs, ARCH_SP), pc = arch_get(&regs, ARCH_PC), file = execfn;
+	dtproc_addr sp = arch_get(&regs, ARCH_SP), pc = arch_get(&regs, ARCH_PC),
+		    file = execfn;
 	if (pread(mem, &argc, sizeof argc, (off_t)sp) != sizeof argc || argc > 1u << 24)
 		return 0;
 	if (!names_file(tid, mem, execfn, exe)) {

@@ -67,7 +67,8 @@ void signal_mend_call(struct keeper *k, struct task *t)
 		return;
 	t->rewound_nr = nr;
 	t->rewound_pc = arch_get(&regs, ARCH_PC);
-	log_line("signals", 2, "pid %d: call %ld of %d is made again", k->pid, (long)nr, t->tid);
+	log_line("signals", 2, "pid %d: call %ld of %d is made again", k->pid, (long)nr,
+		t->tid);
 }
 
 /* A signal is about to be delivered: a call cut short by it, not by us, says so. */
@@ -93,8 +94,8 @@ static int in_call(struct task *t)
 	uint64_t nr;
 
 	return t->rewound_pc ||
-		(!pt_peek_user(t->tid, arch_user_offset(ARCH_SYSCALL), &nr) &&
-			(int64_t)nr >= 0);
+	       (!pt_peek_user(t->tid, arch_user_offset(ARCH_SYSCALL), &nr) &&
+		       (int64_t)nr >= 0);
 }
 
 /* ------------------------------------------------------------------- slots (D6) */
@@ -102,7 +103,7 @@ static int in_call(struct task *t)
 static int is_fault(const siginfo_t *si)
 {
 	const uint64_t faults = bit(SIGSEGV) | bit(SIGBUS) | bit(SIGILL) | bit(SIGFPE) |
-		bit(SIGTRAP) | bit(SIGSYS);
+				bit(SIGTRAP) | bit(SIGSYS);
 
 	return si->si_code > 0 && (faults & bit(si->si_signo));
 }
@@ -124,7 +125,8 @@ static void leave_slot(struct keeper *k, struct task *t, struct site *s, int sig
 		return;
 	if (!is_fault(&si) && !s->syscall) {
 		if (stops_step(k, t) || t->sig)
-			return; /* gone, or the instruction has faulted: that comes first */
+			return; /* gone, or the instruction has faulted: that comes first
+				 */
 		uint64_t pc;
 		if (!pt_peek_user(tid, arch_user_offset(ARCH_PC), &pc) &&
 			site_of_slot(k, pc, &at) && pc != s->slot)
@@ -210,12 +212,13 @@ void signal_mend_trap(struct keeper *k, struct task *t)
 	if (pt_get_mask(tid, &mask))
 		return;
 	int blocked = (mask | bit(SIGTRAP) | never) == ~0ULL ||
-		(t->mask_known && (t->mask & bit(SIGTRAP)) &&
-			mask == (t->mask & ~bit(SIGTRAP)));
+		      (t->mask_known && (t->mask & bit(SIGTRAP)) &&
+			      mask == (t->mask & ~bit(SIGTRAP)));
 	if (!blocked && !k->trap_handled)
 		return;
 	/* A handler that is still there proves that nothing was blocked. */
-	if ((status_mask(k->pid, "SigCgt:") | status_mask(k->pid, "SigIgn:")) & bit(SIGTRAP))
+	if ((status_mask(k->pid, "SigCgt:") | status_mask(k->pid, "SigIgn:")) &
+		bit(SIGTRAP))
 		return;
 	if (blocked) {
 		pt_set_mask(tid, mask | bit(SIGTRAP));

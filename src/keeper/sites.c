@@ -32,8 +32,7 @@ static void overlay(struct keeper *k, dtproc_addr addr, uint8_t *buf, size_t len
 		}
 		return;
 	}
-	hash_each(&k->sites, i)
-	{
+	hash_each(&k->sites, i) {
 		struct site *s = k->sites.slots[i].value;
 		if (s->planted && s->addr - addr < len)
 			buf[s->addr - addr] = s->orig[0];
@@ -83,8 +82,7 @@ int sites_clean_copy(struct keeper *k, int mem)
 	int failed = 0;
 
 	/* Those removed since the child was born are in its copy still. */
-	hash_each(&k->former, i)
-	{
+	hash_each(&k->former, i) {
 		dtproc_addr addr = k->former.slots[i].key;
 		uint8_t orig = FORMER_BYTE(k->former.slots[i].value), now;
 		if (orig == ARCH_TRAP || pread(mem, &now, 1, (off_t)addr) != 1)
@@ -168,7 +166,8 @@ struct view {
 };
 
 /* Reads text by way of the view: sites come in the order of their addresses. */
-static long view_read(struct keeper *k, struct view *v, dtproc_addr addr, void *buf, size_t len)
+static long view_read(
+	struct keeper *k, struct view *v, dtproc_addr addr, void *buf, size_t len)
 {
 	dtproc_addr base = addr & ~(dtproc_addr)4095;
 
@@ -263,7 +262,8 @@ void sites_prepare(struct keeper *k)
 	struct site **s = NULL;
 	size_t n = 0;
 
-	if (!v || sites_sorted(k, is_unready, &s, &n) || !n || read_mappings(k, &v->maps)) {
+	if (!v || sites_sorted(k, is_unready, &s, &n) || !n ||
+		read_mappings(k, &v->maps)) {
 		free(s);
 		return;
 	}
@@ -342,7 +342,7 @@ void site_unwant(struct keeper *k, dtproc_addr addr, uint32_t user)
 			vec_drop(&s->users, i);
 		else
 			s->events = (uint8_t)(s->events +
-				(s->users.at[i].kind == WIRE_SITE_EVENT));
+					      (s->users.at[i].kind == WIRE_SITE_EVENT));
 	}
 	if (!s->events)
 		drop_hits(k, addr);
@@ -352,8 +352,7 @@ void site_unwant(struct keeper *k, dtproc_addr addr, uint32_t user)
 
 void sites_forget(struct keeper *k)
 {
-	hash_each(&k->sites, i)
-	{
+	hash_each(&k->sites, i) {
 		struct site *s = k->sites.slots[i].value;
 		s->planted = 0;
 		ledger_leave(k, s);
@@ -379,7 +378,8 @@ struct site *site_of_slot(struct keeper *k, dtproc_addr pc, dtproc_addr *at)
 		return NULL;
 	*at = s->addr;
 	if (pc != base && pread(k->mem, code, sizeof code, (off_t)base) == sizeof code) {
-		dtproc_addr to = arch_slot_pc(code, sizeof code, base, (unsigned)(pc - base));
+		dtproc_addr to =
+			arch_slot_pc(code, sizeof code, base, (unsigned)(pc - base));
 		if (to)
 			*at = to;
 	}

@@ -71,7 +71,8 @@ static void consider(struct gap_search *s, dtproc_addr from, dtproc_addr to)
 		at = from + 32 * MARGIN < at ? from + 32 * MARGIN : at;
 	if (!in_reach(at, s->near) || !in_reach(at + s->size, s->near))
 		return;
-	if (!s->best || (at > s->near ? at - s->near : s->near - at) <
+	if (!s->best ||
+		(at > s->near ? at - s->near : s->near - at) <
 			(s->best > s->near ? s->best - s->near : s->near - s->best))
 		s->best = at & ~(PAGE - 1);
 }
@@ -112,8 +113,8 @@ static struct slot_area *make_area(struct keeper *k, dtproc_addr near, size_t wa
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, (uint64_t)-1, 0};
 	long got = inject_call(k, SYS_mmap, args);
 	if (got < 0 && got > -4096) {
-		log_line("slots", 1, "pid %d: no slots at %#lx: %s", k->pid, (unsigned long)at,
-			strerror((int)-got));
+		log_line("slots", 1, "pid %d: no slots at %#lx: %s", k->pid,
+			(unsigned long)at, strerror((int)-got));
 		return NULL;
 	}
 	a.base = (dtproc_addr)got;

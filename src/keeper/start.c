@@ -24,8 +24,8 @@ static int grab(struct keeper *k)
 	inject_probe(k);
 	code = stops_hold(k);
 	if (!code && k->state == WIRE_ST_GONE)
-		code = err_set(k->ev.end_kind == WIRE_EV_KILLED ? DTPROC_EKILLED :
-								  DTPROC_EEXITED,
+		code = err_set(k->ev.end_kind == WIRE_EV_KILLED ? DTPROC_EKILLED
+								: DTPROC_EEXITED,
 			"%s", k->ev.end_text);
 	else if (!code && !tasks_left(k))
 		code = err_set(DTPROC_ENOPROC, "pid %d: it has ended", k->pid);
@@ -43,10 +43,14 @@ static int stub_ended(struct keeper *k, int status, uint64_t *value)
 		return err_errno(DTPROC_ENOEXEC, eno, "cannot execute");
 	}
 	if (WIFSIGNALED(status))
-		return err_set(DTPROC_EKILLED, "pid %d terminated by signal %d before it "
-			"executed its program", k->pid, WTERMSIG(status));
-	return err_set(DTPROC_EEXITED, "pid %d exited with status %d before it executed its "
-		"program", k->pid, WEXITSTATUS(status));
+		return err_set(DTPROC_EKILLED,
+			"pid %d terminated by signal %d before it "
+			"executed its program",
+			k->pid, WTERMSIG(status));
+	return err_set(DTPROC_EEXITED,
+		"pid %d exited with status %d before it executed its "
+		"program",
+		k->pid, WEXITSTATUS(status));
 }
 
 /* Waits until the stub has executed its program. */
@@ -59,9 +63,10 @@ static int await_exec(struct keeper *k, uint64_t *value)
 		int got = wait_any(&ev);
 		if (got <= 0) {
 			if (got < 0 || now_ns() > deadline)
-				return err_set(DTPROC_ETIMEOUT, "pid %d: its program is "
-					"not loaded after %u s", k->pid,
-					(unsigned)(EXEC_NS / 1000000000u));
+				return err_set(DTPROC_ETIMEOUT,
+					"pid %d: its program is "
+					"not loaded after %u s",
+					k->pid, (unsigned)(EXEC_NS / 1000000000u));
 			wait_sleep(deadline);
 			continue;
 		}

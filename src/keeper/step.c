@@ -18,8 +18,8 @@
 
 /* Signals that instructions cause; they must not be blocked while one is stepped. */
 static const uint64_t synchronous = 1ULL << (SIGSEGV - 1) | 1ULL << (SIGBUS - 1) |
-	1ULL << (SIGILL - 1) | 1ULL << (SIGFPE - 1) | 1ULL << (SIGTRAP - 1) |
-	1ULL << (SIGSYS - 1);
+				    1ULL << (SIGILL - 1) | 1ULL << (SIGFPE - 1) |
+				    1ULL << (SIGTRAP - 1) | 1ULL << (SIGSYS - 1);
 
 void stops_pay(struct task *t)
 {
@@ -97,15 +97,15 @@ int stops_step(struct keeper *k, struct task *t)
 /* Steps those that stand on a site without a slot; the sites are lifted meanwhile. */
 static void step_past(struct keeper *k)
 {
-	hash_each(&k->tasks, i)
-	{
+	hash_each(&k->tasks, i) {
 		struct task *t = k->tasks.slots[i].value;
 		struct site *s = t->skip ? site_get(k, t->skip) : NULL;
 		uint64_t pc;
-		if (t->run != TASK_STOPPED || !s || !s->ready || (s->way == ARCH_SLOT && s->slot))
+		if (t->run != TASK_STOPPED || !s || !s->ready ||
+			(s->way == ARCH_SLOT && s->slot))
 			continue;
 		int elsewhere = pt_peek_user(t->tid, arch_user_offset(ARCH_PC), &pc) ||
-			pc != t->skip;
+				pc != t->skip;
 		t->skip = 0; /* in any case, or a task that was killed keeps us here */
 		if (elsewhere || (s->planted && site_lift(k, s)))
 			continue;
@@ -117,8 +117,7 @@ static void step_past(struct keeper *k)
 
 static int must_step(struct keeper *k)
 {
-	hash_each(&k->tasks, i)
-	{
+	hash_each(&k->tasks, i) {
 		struct task *t = k->tasks.slots[i].value;
 		struct site *s = t->skip ? site_get(k, t->skip) : NULL;
 		if (t->run == TASK_STOPPED && s && s->ready &&

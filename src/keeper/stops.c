@@ -28,8 +28,8 @@
 void keeper_state(struct keeper *k, enum wire_state state)
 {
 	if (k->state != state)
-		log_line("keeper", 1, "pid %d: %s -> %s", k->pid, wire_state_name(k->state),
-			wire_state_name(state));
+		log_line("keeper", 1, "pid %d: %s -> %s", k->pid,
+			wire_state_name(k->state), wire_state_name(state));
 	k->state = state;
 	k->ledger->state = state;
 }
@@ -124,7 +124,8 @@ static int is_kernel_trap(pid_t tid)
 }
 
 /* Is the SIGTRAP that a task reports our doing?  *site: whose, or NULL: a former one. */
-static int is_ours(struct keeper *k, struct task *t, dtproc_addr *addr, struct site **site)
+static int is_ours(
+	struct keeper *k, struct task *t, dtproc_addr *addr, struct site **site)
 {
 	uint64_t pc;
 	uint8_t byte;
@@ -175,7 +176,8 @@ static void tell_end(struct keeper *k, int status)
 		return;
 	}
 	name = sigabbrev_np(WTERMSIG(status));
-	snprintf(text, sizeof text, "pid %d terminated by SIG%s", k->pid, name ? name : "?");
+	snprintf(text, sizeof text, "pid %d terminated by SIG%s", k->pid,
+		name ? name : "?");
 	events_end(k, WIRE_EV_KILLED, WTERMSIG(status), text);
 }
 
@@ -289,8 +291,7 @@ static unsigned count_running(struct keeper *k)
 {
 	unsigned n = k->unborn;
 
-	hash_each(&k->tasks, i)
-	{
+	hash_each(&k->tasks, i) {
 		struct task *t = k->tasks.slots[i].value;
 		n += t->run != TASK_STOPPED && !t->vforking;
 	}
@@ -299,8 +300,7 @@ static unsigned count_running(struct keeper *k)
 
 static void find_quiet(struct keeper *k)
 {
-	hash_each(&k->tasks, i)
-	{
+	hash_each(&k->tasks, i) {
 		struct task *t = k->tasks.slots[i].value;
 		if (t->run != TASK_STOPPED && !t->vforking)
 			t->vforking = (uint8_t)is_quiet(k, t->tid);
@@ -309,8 +309,7 @@ static void find_quiet(struct keeper *k)
 
 static void interrupt_all(struct keeper *k)
 {
-	hash_each(&k->tasks, i)
-	{
+	hash_each(&k->tasks, i) {
 		struct task *t = k->tasks.slots[i].value;
 		if (t->run == TASK_STOPPED || t->vforking)
 			continue;
@@ -346,8 +345,7 @@ static int await_all(struct keeper *k, uint64_t deadline)
 
 static int name_running(struct keeper *k)
 {
-	hash_each(&k->tasks, i)
-	{
+	hash_each(&k->tasks, i) {
 		struct task *t = k->tasks.slots[i].value;
 		if (t->run != TASK_STOPPED && !t->vforking)
 			return err_set(DTPROC_ETIMEOUT,
@@ -360,8 +358,7 @@ static int name_running(struct keeper *k)
 
 static void normalize_all(struct keeper *k)
 {
-	hash_each(&k->tasks, i)
-	{
+	hash_each(&k->tasks, i) {
 		struct task *t = k->tasks.slots[i].value;
 		if (t->run == TASK_STOPPED)
 			stops_normalize(k, t);
@@ -395,8 +392,7 @@ int stops_hold(struct keeper *k)
 static void resume_all(struct keeper *k)
 {
 	k->held = 0;
-	hash_each(&k->tasks, i)
-	{
+	hash_each(&k->tasks, i) {
 		struct task *t = k->tasks.slots[i].value;
 		if (t->run == TASK_STOPPED)
 			task_resume(k, t);

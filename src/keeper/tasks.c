@@ -44,8 +44,7 @@ int tasks_left(struct keeper *k)
 
 struct task *task_stopped(struct keeper *k)
 {
-	hash_each(&k->tasks, i)
-	{
+	hash_each(&k->tasks, i) {
 		struct task *t = k->tasks.slots[i].value;
 		if (t->run == TASK_STOPPED && !t->sharer)
 			return t;

@@ -89,8 +89,9 @@ int site_lift(struct keeper *k, struct site *s)
 	if (pread(k->mem, &now, 1, (off_t)s->addr) == 1 && now == ARCH_TRAP &&
 		pwrite(k->mem, s->orig, 1, (off_t)s->addr) != 1) {
 		s->planted = 1;
-		return err_errno(DTPROC_ESYS, errno, "pid %d: text at %#lx cannot be restored",
-			k->pid, (unsigned long)s->addr);
+		return err_errno(DTPROC_ESYS, errno,
+			"pid %d: text at %#lx cannot be restored", k->pid,
+			(unsigned long)s->addr);
 	}
 	ledger_leave(k, s);
 	return 0;
@@ -100,7 +101,8 @@ int site_lift(struct keeper *k, struct site *s)
 
 static int by_addr(const void *a, const void *b)
 {
-	dtproc_addr x = (*(struct site *const *)a)->addr, y = (*(struct site *const *)b)->addr;
+	dtproc_addr x = (*(struct site *const *)a)->addr,
+		    y = (*(struct site *const *)b)->addr;
 
 	return x < y ? -1 : x > y;
 }
@@ -110,8 +112,7 @@ int sites_sorted(struct keeper *k, int (*wanted)(const struct site *), struct si
 {
 	site_list list = {0};
 
-	hash_each(&k->sites, i)
-	{
+	hash_each(&k->sites, i) {
 		struct site *s = k->sites.slots[i].value;
 		if (wanted(s) && vec_push(&list, s)) {
 			vec_free(&list);
@@ -202,7 +203,8 @@ void sites_lift(struct keeper *k)
 	}
 	for (size_t i = 0, more; i < n; i += more) {
 		more = same_page(s + i, n - i);
-		if (more >= PAGE_SITES && !edit_page(k, s + i, more, take_trap, lost_trap))
+		if (more >= PAGE_SITES &&
+			!edit_page(k, s + i, more, take_trap, lost_trap))
 			continue;
 		for (size_t j = 0; j < more; j++)
 			site_lift(k, s[i + j]);

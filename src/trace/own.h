@@ -90,7 +90,7 @@ struct dtproc {
 	struct hash clause_by_id;
 	VEC(struct trace_pair) pairs;
 	VEC(struct trace_timer) timers;
-	VEC(pid_t) targets; /* whose end ends tracing: what the client holds */
+	VEC(pid_t) targets;           /* whose end ends tracing: what the client holds */
 	pthread_mutex_t targets_lock; /* any thread may create and grab (rule I1) */
 	struct trace_drain *drain;
 	struct trace_table *bases; /* what clear() and trunc() forgot; NULL: nothing */

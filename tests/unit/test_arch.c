@@ -38,8 +38,7 @@ static void check_both(const void *bytes, size_t n, unsigned first, long arg, lo
 	assert_int_equal(moved(arg), want);
 }
 
-#define CHECK(code, first, arg, want)                                                    \
-	check_both(code, sizeof(code) - 1, first, arg, want)
+#define CHECK(code, first, arg, want) check_both(code, sizeof(code) - 1, first, arg, want)
 
 static void test_plain(void **state)
 {
@@ -58,7 +57,8 @@ static void test_rip_relative(void **state)
 {
 	(void)state;
 	/* mov rax, [rip+1]; ret; 8 bytes */
-	CHECK("\x48\x8b\x05\x01\x00\x00\x00\xc3\x2a\x00\x00\x00\x00\x00\x00\x00", 7, 0, 42);
+	CHECK("\x48\x8b\x05\x01\x00\x00\x00\xc3\x2a\x00\x00\x00\x00\x00\x00\x00", 7, 0,
+		42);
 	/* cmp dword [rip+13], 7 (an immediate behind it); sete al; movzx eax, al; ret */
 	CHECK("\x83\x3d\x09\x00\x00\x00\x07\x0f\x94\xc0\x0f\xb6\xc0\xc3\x90\x90\x07\x00\x00"
 	      "\x00",
@@ -72,7 +72,8 @@ static void test_branches(void **state)
 	(void)state;
 	/* jmp +5; mov eax, 1; mov eax, 2; ret */
 	CHECK("\xeb\x05\xb8\x01\x00\x00\x00\xb8\x02\x00\x00\x00\xc3", 2, 0, 2);
-	CHECK("\xe9\x05\x00\x00\x00\xb8\x01\x00\x00\x00\xb8\x02\x00\x00\x00\xc3", 5, 0, 2);
+	CHECK("\xe9\x05\x00\x00\x00\xb8\x01\x00\x00\x00\xb8\x02\x00\x00\x00\xc3", 5, 0,
+		2);
 	/* jrcxz +6; mov eax, 1; ret; mov eax, 2; ret (rcx is 0 or not: by loop) */
 	for (long n = 0; n < 2; n++) {
 		/* the flags come from the caller: test edi, edi is run in `want` */
@@ -112,7 +113,8 @@ static void test_boundaries(void **state)
 static void test_refused(void **state)
 {
 	struct arch_moved m = {0};
-	const uint8_t trap[] = {0xcc}, junk[] = {0x06}, far_mov[] = {0x48, 0x8b, 0x05, 0, 0, 0, 0},
+	const uint8_t trap[] = {0xcc}, junk[] = {0x06},
+		      far_mov[] = {0x48, 0x8b, 0x05, 0, 0, 0, 0},
 		      call[] = {0xe8, 1, 0, 0, 0}, begin[] = {0xc7, 0xf8, 0, 0, 0, 0};
 
 	(void)state;
@@ -151,12 +153,12 @@ static void test_calls(void **state)
 		size_t n;
 		uint64_t target;
 	} calls[] = {
-		{"\xe8\x10\x00\x00\x00", 5, 0x1015},	  /* call rel32 */
-		{"\xff\xd0", 2, 0xaaaa},		  /* call rax */
-		{"\x41\xff\xd3", 3, 0xbbbb},		  /* call r11 */
-		{"\xff\x54\x24\x08", 4, 0x1111},	  /* call [rsp+8] */
+		{"\xe8\x10\x00\x00\x00", 5, 0x1015},         /* call rel32 */
+		{"\xff\xd0", 2, 0xaaaa},                     /* call rax */
+		{"\x41\xff\xd3", 3, 0xbbbb},                 /* call r11 */
+		{"\xff\x54\x24\x08", 4, 0x1111},             /* call [rsp+8] */
 		{"\xff\x14\xc5\x00\x00\x00\x00", 7, 0x2222}, /* call [rax*8] */
-		{"\xff\x15\x0a\x00\x00\x00", 6, 0x3333},  /* call [rip+10] */
+		{"\xff\x15\x0a\x00\x00\x00", 6, 0x3333},     /* call [rip+10] */
 	};
 
 	(void)state;
@@ -167,8 +169,8 @@ static void test_calls(void **state)
 		mem[0x010 / 8] = 0x3333; /* 0x1006 + 10 */
 		if (i == 4)
 			r.rax = 0x40, mem[0x200 / 8] = 0x2222;
-		assert_int_equal(arch_emulate((const uint8_t *)calls[i].bytes, calls[i].n, 0x1000,
-					 &r, rd, wr, mem),
+		assert_int_equal(arch_emulate((const uint8_t *)calls[i].bytes, calls[i].n,
+					 0x1000, &r, rd, wr, mem),
 			0);
 		assert_int_equal(r.rip, calls[i].target);
 		assert_int_equal(r.rsp, 0x50f8);
@@ -180,7 +182,8 @@ static void test_calls(void **state)
 /* D4: which calls are made again. */
 static void test_rewind(void **state)
 {
-	struct user_regs_struct r = {.orig_rax = 232, .rax = (unsigned long long)-4, .rip = 102};
+	struct user_regs_struct r = {
+		.orig_rax = 232, .rax = (unsigned long long)-4, .rip = 102};
 
 	(void)state;
 	assert_int_equal(arch_rewind_call(&r), 1);

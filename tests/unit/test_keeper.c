@@ -133,8 +133,10 @@ static void load_program(struct victim_ctl *c)
 		struct wire_program head;
 		struct bpf_blob blob;
 		struct bpf_code code[2];
-	} p = {.blob = {.magic = BPF_BLOB_MAGIC, .version = BPF_BLOB_VERSION,
-		       .bytes = sizeof p.blob + sizeof p.code, .codes = 2},
+	} p = {.blob = {.magic = BPF_BLOB_MAGIC,
+		       .version = BPF_BLOB_VERSION,
+		       .bytes = sizeof p.blob + sizeof p.code,
+		       .codes = 2},
 		.code = {{.op = 0xb7}, {.op = 0x95}}};
 
 	p.head.bytes = p.blob.bytes;
@@ -342,7 +344,9 @@ static void test_repair(void **state)
 	assert_int_equal(text_byte(pid), 0xcc);
 	kill(c.keeper_pid, SIGKILL);
 	assert_int_equal(victim_ctl_replace(&c), 0);
-	call(&c, (struct wire_request){.op = WIRE_START, .pid = pid, .flags = WIRE_REPAIR}, 0);
+	call(&c,
+		(struct wire_request){.op = WIRE_START, .pid = pid, .flags = WIRE_REPAIR},
+		0);
 	assert_int_equal(text_byte(pid), 0x55);
 	victim_ctl_close(&c);
 	kill(pid, SIGCONT);
@@ -352,7 +356,8 @@ static void test_repair(void **state)
 static int make_page(void **state)
 {
 	(void)state;
-	page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	page = mmap(
+		NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	return page == MAP_FAILED;
 }
 

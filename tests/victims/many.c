@@ -14,18 +14,17 @@
 		__asm__ volatile("" : "+r"(x));                                          \
 		return x * 3 + a * 100 + b * 10 + c;                                     \
 	}
-#define TEN(M, a, b)                                                                     \
-	M(a, b, 0)                                                                       \
-	M(a, b, 1) M(a, b, 2) M(a, b, 3) M(a, b, 4) M(a, b, 5) M(a, b, 6) M(a, b, 7)     \
-		M(a, b, 8) M(a, b, 9)
-#define HUNDRED(M, a)                                                                    \
-	TEN(M, a, 0)                                                                     \
-	TEN(M, a, 1) TEN(M, a, 2) TEN(M, a, 3) TEN(M, a, 4) TEN(M, a, 5) TEN(M, a, 6)    \
-		TEN(M, a, 7) TEN(M, a, 8) TEN(M, a, 9)
-#define ALL(M)                                                                           \
-	HUNDRED(M, 0)                                                                    \
-	HUNDRED(M, 1) HUNDRED(M, 2) HUNDRED(M, 3) HUNDRED(M, 4) HUNDRED(M, 5)            \
-		HUNDRED(M, 6) HUNDRED(M, 7) HUNDRED(M, 8) HUNDRED(M, 9)
+/* clang-format off */
+#define TEN(M, a, b) \
+	M(a, b, 0) M(a, b, 1) M(a, b, 2) M(a, b, 3) M(a, b, 4) \
+	M(a, b, 5) M(a, b, 6) M(a, b, 7) M(a, b, 8) M(a, b, 9)
+#define HUNDRED(M, a) \
+	TEN(M, a, 0) TEN(M, a, 1) TEN(M, a, 2) TEN(M, a, 3) TEN(M, a, 4) \
+	TEN(M, a, 5) TEN(M, a, 6) TEN(M, a, 7) TEN(M, a, 8) TEN(M, a, 9)
+#define ALL(M) \
+	HUNDRED(M, 0) HUNDRED(M, 1) HUNDRED(M, 2) HUNDRED(M, 3) HUNDRED(M, 4) \
+	HUNDRED(M, 5) HUNDRED(M, 6) HUNDRED(M, 7) HUNDRED(M, 8) HUNDRED(M, 9)
+/* clang-format on */
 
 ALL(ONE)
 
