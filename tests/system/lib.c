@@ -62,6 +62,16 @@ int t_times(int check, int soak)
 	return t_soak() ? soak : check;
 }
 
+unsigned t_slack(void)
+{
+	double load = 0, share;
+
+	if (getloadavg(&load, 1) != 1)
+		return 1;
+	share = load / (double)sysconf(_SC_NPROCESSORS_ONLN);
+	return share < 1 ? 1 : share > 8 ? 8 : (unsigned)(share + 0.5);
+}
+
 unsigned t_random(unsigned below)
 {
 	seed = seed * 1103515245u + 12345u;

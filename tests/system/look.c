@@ -131,8 +131,30 @@ int proc_keepers(void)
 	return n;
 }
 
+/* What the keepers that are left are doing. */
+static void tell_keepers(void)
+{
+	char path[64], wait[64], call[128];
+	DIR *dir = opendir("/proc");
+
+	for (struct dirent *d; dir && (d = readdir(dir));) {
+		if (!isdigit((unsigned char)d->d_name[0]) || !is_keeper(d->d_name))
+			continue;
+		snprintf(path, sizeof path, "/proc/%.20s/wchan", d->d_name);
+		slurp(wait, sizeof wait, path);
+		snprintf(path, sizeof path, "/proc/%.20s/syscall", d->d_name);
+		slurp(call, sizeof call, path);
+		t_note("keeper %s: state %c, in %s, call %s", d->d_name,
+			proc_state(atoi(d->d_name)), wait, call);
+	}
+	if (dir)
+		closedir(dir);
+}
+
 void check_no_keeper(const char *when)
 {
+	if (!WITHIN(1500, proc_keepers() == 0))
+		tell_keepers();
 	CHECK(WITHIN(1500, proc_keepers() == 0), "%s: %d keepers left", when,
 		proc_keepers());
 }

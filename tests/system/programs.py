@@ -83,6 +83,15 @@ def free(command):
                           timeout=60).stdout
 
 
+def let_go(victim):
+    """It is free, unless it has come to its end by itself."""
+    try:
+        lib.check_free(victim.pid, 'let go')
+    except (OSError, lib.Failed):
+        if not lib.within(0.5, lambda: victim.poll() is not None):
+            raise
+
+
 def grabbed(command, clause, share=0.4):
     """Runs it waiting for a line, grabs it, lets go before its end."""
     victim = subprocess.Popen(command + ['wait'], stdin=subprocess.PIPE,
@@ -95,7 +104,7 @@ def grabbed(command, clause, share=0.4):
             victim.stdin.flush()
             time.sleep(share)
             counted = trace.interrupt()
-        lib.check(victim.poll() is not None or not lib.check_free(victim.pid, 'let go'), '')
+        let_go(victim)
         text = victim.communicate(timeout=60)[0]
         lib.check(victim.returncode == 0, f'ended with {victim.returncode}')
         return text, counted

@@ -43,7 +43,7 @@ static const char *slowest_call;
 		uint64_t begin_ = page_clock(), took_;                                   \
 		long timed_ = (long)(call);                                              \
 		took_ = page_clock() - begin_;                                           \
-		if (took_ > 1500000000)                                                  \
+		if (took_ > (uint64_t)1500000000 * t_slack())                            \
 			t_fail(__FILE__, __LINE__, #call, "took %llu ms",                \
 				(unsigned long long)took_ / 1000000);                    \
 		if (took_ > slowest) {                                                   \
@@ -105,7 +105,7 @@ static void operations(struct dtproc_proc *p)
 /* Somebody has killed the victim: a notice comes within a second and says so. */
 static void expect_notice(struct dtproc *dt, struct dtproc_proc *p, pid_t pid)
 {
-	uint64_t end = page_clock() + 1500000000;
+	uint64_t end = page_clock() + (uint64_t)1500000000 * t_slack();
 	char want[64];
 
 	while (!told.notices && page_clock() < end)
