@@ -19,17 +19,21 @@ OPTIONS := $(if $(SAN)$(COVERAGE),,-Dwerror=true) \
 	$(if $(findstring thread,$(SAN)),-Dc_args=-Wno-tsan) \
 	$(if $(COVERAGE),-Db_coverage=true)
 
+# Meson asks dpkg-dev for Debian's library folder; a fresh machine has gcc alone.
+MULTIARCH = $$(m=$$(gcc -print-multiarch 2>/dev/null); [ -z "$$m" ] || echo -Dlibdir=lib/$$m)
+SETUP = meson setup $B -Dprefix=$(PREFIX) $(MULTIARCH) $(OPTIONS)
+
 all: $B/build.ninja
 	@ninja -C $B
 
 $B/build.ninja:
 	@tools/deps build
-	@meson setup $B -Dprefix=$(PREFIX) $(OPTIONS)
+	@$(SETUP)
 
 # What tests need must be there before Meson looks for it.
 tests-ready:
 	@tools/deps build test
-	@test -f $B/build.ninja || meson setup $B -Dprefix=$(PREFIX) $(OPTIONS)
+	@test -f $B/build.ninja || $(SETUP)
 	@test -f $B/.tests || { meson configure $B -Dtests=enabled && touch $B/.tests; }
 	@ninja -C $B
 

@@ -153,10 +153,14 @@ def sudo():
     if not shutil.which('sudo'):
         raise lib.Absent('no sudo')
     if '--inside' not in sys.argv:
-        done = subprocess.run(['unshare', '-m', '--propagation', 'private',
-                               sys.executable, os.path.abspath(__file__), 'sudo-inside',
-                               '--inside'], capture_output=True, text=True, timeout=120,
-                              check=False)
+        namespace = ['unshare', '-m', '--propagation', 'private']
+        can = subprocess.run(namespace + ['true'], capture_output=True, text=True,
+                             check=False)
+        if can.returncode:
+            raise lib.Absent(can.stderr.strip())
+        done = subprocess.run(namespace + [sys.executable, os.path.abspath(__file__),
+                                           'sudo-inside', '--inside'],
+                              capture_output=True, text=True, timeout=120, check=False)
         if 'left out' in done.stdout:
             raise lib.Absent(done.stdout.strip())
         lib.check(done.returncode == 0, done.stdout + done.stderr)
