@@ -32,6 +32,15 @@ void state_set(struct dtproc_proc *p, enum dtproc_proc_run run)
 	pthread_mutex_unlock(&p->state_lock);
 }
 
+/* Who waits to see it idle again must not find that it still does. */
+static void state_leave(struct dtproc_proc *p, enum dtproc_proc_run run)
+{
+	pthread_mutex_lock(&p->state_lock);
+	if (p->status.run == run)
+		p->status.run = DTPROC_RUNNING;
+	pthread_mutex_unlock(&p->state_lock);
+}
+
 void state_from_wire(struct dtproc_proc *p, uint32_t wire_state)
 {
 	switch (wire_state) {
@@ -47,8 +56,11 @@ void state_from_wire(struct dtproc_proc *p, uint32_t wire_state)
 	case WIRE_ST_STOPPED:
 		state_set(p, DTPROC_STOPPED);
 		break;
+	case WIRE_ST_GONE: /* its end has an event of its own; until then it is nowhere */
+		state_leave(p, DTPROC_IDLE);
+		break;
 	default:
-		break; /* its end has an event of its own */
+		break;
 	}
 }
 
