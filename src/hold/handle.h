@@ -25,9 +25,14 @@
 #define HOLD_CACHE_LIMIT 8
 #define HOLD_DEADLINE_MS 2000
 
-/* A mutex that knows its owner: recursion and strangers are caught (rule I2). */
+/*
+ * A lock that is given in the order of asking and knows its owner: recursion and
+ * strangers are caught (rule I2).
+ */
 struct hold_lock {
 	pthread_mutex_t mutex;
+	pthread_cond_t turn;
+	uint64_t next, serving; /* tickets: the next to give, and whose turn it is */
 	const void *owner; /* atomic: of the thread that has it; NULL: nobody */
 };
 

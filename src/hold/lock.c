@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The lock of a handle.  Its owner is named by the address of a variable of the thread,
+ * The lock of a handle.  Whoever comes first gets it first: a control thread that reacts
+ * to one event after the other would otherwise take it again and again before a requester
+ * that waits has woken up (rule B4).  Its owner is named by the address of a variable of the thread,
  * which no two living threads share.  Only the owner itself can read its own name there,
  * so the comparison needs no lock.
  */
@@ -13,13 +15,19 @@ static _Thread_local char me;
 int lock_init(struct hold_lock *l)
 {
 	l->owner = NULL;
+	l->next = l->serving = 0;
 	if (pthread_mutex_init(&l->mutex, NULL))
 		return err_nomem("a lock");
+	if (pthread_cond_init(&l->turn, NULL)) {
+		pthread_mutex_destroy(&l->mutex);
+		return err_nomem("a lock");
+	}
 	return 0;
 }
 
 void lock_fini(struct hold_lock *l)
 {
+	pthread_cond_destroy(&l->turn);
 	pthread_mutex_destroy(&l->mutex);
 }
 
@@ -28,15 +36,33 @@ int lock_is_mine(const struct hold_lock *l)
 	return __atomic_load_n(&l->owner, __ATOMIC_RELAXED) == &me;
 }
 
+/* A thread that is cancelled in the queue would hold up all behind it. */
+static void queue(struct hold_lock *l, uint64_t ticket)
+{
+	int old;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
+	while (l->serving != ticket)
+		pthread_cond_wait(&l->turn, &l->mutex);
+	pthread_setcancelstate(old, &old);
+}
+
 static void take(struct hold_lock *l)
 {
 	pthread_mutex_lock(&l->mutex);
+	uint64_t ticket = l->next++;
+	if (l->serving != ticket)
+		queue(l, ticket);
+	pthread_mutex_unlock(&l->mutex);
 	__atomic_store_n(&l->owner, &me, __ATOMIC_RELAXED);
 }
 
 static void give(struct hold_lock *l)
 {
 	__atomic_store_n(&l->owner, NULL, __ATOMIC_RELAXED);
+	pthread_mutex_lock(&l->mutex);
+	if (++l->serving != l->next)
+		pthread_cond_broadcast(&l->turn);
 	pthread_mutex_unlock(&l->mutex);
 }
 
