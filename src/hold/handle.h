@@ -33,7 +33,7 @@ struct hold_lock {
 	pthread_mutex_t mutex;
 	pthread_cond_t turn;
 	uint64_t next, serving; /* tickets: the next to give, and whose turn it is */
-	const void *owner; /* atomic: of the thread that has it; NULL: nobody */
+	const void *owner;      /* atomic: of the thread that has it; NULL: nobody */
 };
 
 enum hold_kind { HOLD_RDONLY, HOLD_CONTROL };

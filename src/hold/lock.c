@@ -2,9 +2,9 @@
 /*
  * The lock of a handle.  Whoever comes first gets it first: a control thread that reacts
  * to one event after the other would otherwise take it again and again before a requester
- * that waits has woken up (rule B4).  Its owner is named by the address of a variable of the thread,
- * which no two living threads share.  Only the owner itself can read its own name there,
- * so the comparison needs no lock.
+ * that waits has woken up (rule B4).  Its owner is named by the address of a variable of
+ * the thread, which no two living threads share.  Only the owner itself can read its own
+ * name there, so the comparison needs no lock.
  */
 #include "handle.h"
 
