@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include <victim/victim.h>
 #include "own.h"
 
 static const struct engine *const engines[] = {
@@ -28,7 +29,7 @@ int engine_open(const struct engine_config *config, struct engine_set **out)
 	if (!s)
 		return err_nomem("engines");
 	s->config = *config;
-	s->doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	s->doorbell = victim_lift(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 	if (s->doorbell < 0) {
 		free(s);
 		return err_errno(DTPROC_ESYS, errno, "eventfd");

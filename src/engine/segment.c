@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
+#include <victim/victim.h>
 #include "own.h"
 
 static void parts_of(const struct probe *p, const char *parts[RT_PARTS])
@@ -41,11 +42,11 @@ static struct rt_params geometry(const struct engine_set *s, const struct engine
 /* A memfd of that size which nobody can make smaller, mapped. */
 static int sealed(const char *name, size_t size, int *fd, void **mem)
 {
-	*fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (*fd < 0)
-		return err_errno(DTPROC_ESYS, errno, "memfd_create");
-	if (ftruncate(*fd, (off_t)size) ||
-		fcntl(*fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
+	int err = victim_memfd(name, size, fd);
+
+	if (err)
+		return err;
+	if (fcntl(*fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SEAL))
 		return err_errno(DTPROC_ESYS, errno, "a segment of %zu bytes", size);
 	*mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
 	return 0;

@@ -10,6 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* How long a keeper that holds a victim may take to let go of it. */
+#define LETTING_GO_MS 1000
+
 /* ------------------------------------------------------------------- grab */
 
 static int open_rdonly(struct dtproc_proc *p)
@@ -29,14 +32,31 @@ static int monitor(struct dtproc_proc *p, unsigned flags)
 	return flags & DTPROC_GRAB_UNMONITORED ? 0 : control_start(p);
 }
 
+static int try_control(struct dtproc_proc *p)
+{
+	int rc = victim_check(p->pid, VICTIM_CONTROL);
+
+	if (rc == 0 && p->pidfd < 0)
+		rc = victim_pidfd_open(p->pid, &p->pidfd);
+	return rc ? rc : request_start(p, NULL);
+}
+
+/*
+ * The keeper of a client that has just been killed, or releases the victim at this
+ * moment, is given time to let go.
+ */
 static int open_control(struct dtproc_proc *p)
 {
 	CLEAN(hold_leave) struct hold_guard g = hold_enter(p);
-	int rc = victim_check(p->pid, VICTIM_CONTROL);
+	char text[ERR_TEXT_MAX];
+	int rc = try_control(p);
 
-	if (rc == 0)
-		rc = victim_pidfd_open(p->pid, &p->pidfd);
-	return rc ? rc : request_start(p, NULL);
+	if (rc != DTPROC_ETRACED && rc != DTPROC_EPERM)
+		return rc;
+	snprintf(text, sizeof text, "%s", err_text());
+	if (victim_await_keeper(p->pid, LETTING_GO_MS))
+		return try_control(p);
+	return err_set(rc, "%s", text);
 }
 
 /* Opens the handle that this thread has claimed; gone when that fails. */

@@ -103,7 +103,7 @@ struct keeper {
 	uint8_t held;     /* tasks are left stopped; 2: a stop of all is wanted */
 	uint8_t hot;      /* the last stop was a hit: the next one is near */
 	uint8_t finished; /* leave the main loop */
-	uint8_t client_gone;
+	volatile sig_atomic_t client_gone; /* a signal handler sets it, too */
 	uint8_t stopped_by; /* signal that somebody else stopped the victim with; 0 */
 	int deadline_ms;
 	int mem; /* /proc/PID/mem, or -1 */

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -149,10 +150,28 @@ static int open_ledger(struct keeper *k)
 static void ignore_signals(void)
 {
 	static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGTSTP,
-		SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2, SIGALRM};
+		SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2, SIGALRM, SIGXFSZ};
 
 	for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++)
 		signal(ignored[i], SIG_IGN);
+}
+
+static void on_cpu_limit(int sig)
+{
+	(void)sig;
+	keeper.client_gone = 1;
+}
+
+/* A limit on CPU time ends in SIGKILL.  A second before that we let go. */
+static void heed_cpu_limit(void)
+{
+	struct rlimit cpu;
+
+	if (getrlimit(RLIMIT_CPU, &cpu) || cpu.rlim_max == RLIM_INFINITY)
+		return;
+	cpu.rlim_cur = cpu.rlim_max > 1 ? cpu.rlim_max - 1 : 1;
+	setrlimit(RLIMIT_CPU, &cpu);
+	signal(SIGXCPU, on_cpu_limit);
 }
 
 int main(int argc, char **argv)
@@ -165,6 +184,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	ignore_signals();
+	heed_cpu_limit();
 	k->signal_fd = wait_init();
 	k->mem = k->doorbell = -1;
 	if (k->signal_fd < 0)

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/ptrace.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -38,7 +39,8 @@ static int stub_ended(struct keeper *k, int status, uint64_t *value)
 	int eno = 0;
 
 	task_drop(k, k->pid);
-	if (read(WIRE_FD_STUB, &eno, sizeof eno) == sizeof eno && eno > 0) {
+	/* No end of file is waited for: the client's forks may hold the other end. */
+	if (recv(WIRE_FD_STUB, &eno, sizeof eno, MSG_DONTWAIT) == sizeof eno && eno > 0) {
 		*value = (uint64_t)eno;
 		return err_errno(DTPROC_ENOEXEC, eno, "cannot execute");
 	}

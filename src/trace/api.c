@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
+#include <victim/victim.h>
 #include "own.h"
 
 const char *dtproc_version(void)
@@ -50,9 +51,10 @@ static int watch(struct dtproc *d, int fd)
 
 static int open_descriptors(struct dtproc *d)
 {
-	d->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	d->epoll = epoll_create1(EPOLL_CLOEXEC);
-	d->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	d->timer_fd =
+		victim_lift(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+	d->epoll = victim_lift(epoll_create1(EPOLL_CLOEXEC));
+	d->wake_fd = victim_lift(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 	if (d->timer_fd < 0 || d->epoll < 0 || d->wake_fd < 0)
 		return err_errno(DTPROC_ESYS, errno, "a session's descriptors");
 	return watch(d, d->timer_fd) ?: watch(d, d->wake_fd) ?: watch(d, hold_fd(d->hold));

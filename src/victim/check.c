@@ -7,8 +7,11 @@
  */
 #include "victim.h"
 
+#include <dirent.h>
+#include <poll.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -28,14 +31,81 @@ static int own_thread(pid_t pid, const struct victim_status *st)
 	return 0;
 }
 
-static int traced(pid_t tracer)
+/* "pid 4711 (name)" */
+static void name_process(pid_t pid, char *buf, size_t room)
 {
 	struct victim_stat st;
 
-	if (victim_stat_read(tracer, &st))
-		return err_set(DTPROC_ETRACED, "already traced by pid %d", (int)tracer);
-	return err_set(
-		DTPROC_ETRACED, "already traced by pid %d (%s)", (int)tracer, st.comm);
+	if (victim_stat_read(pid, &st))
+		snprintf(buf, room, "pid %d", (int)pid);
+	else
+		snprintf(buf, room, "pid %d (%s)", (int)pid, st.comm);
+}
+
+static int is_a_keeper(pid_t pid)
+{
+	struct victim_stat st;
+
+	return victim_stat_read(pid, &st) == 0 && !strcmp(st.comm, "dtproc-keeper");
+}
+
+/* For whom a keeper works: what its pidfd of the client says; 0: not for us to see. */
+static pid_t client_of(pid_t keeper)
+{
+	char path[64], text[512], *line;
+	int pid = 0;
+
+	snprintf(path, sizeof path, "/proc/%d/fdinfo/%d", (int)keeper, WIRE_FD_CLIENT);
+	if (victim_slurp(path, text, sizeof text) <= 0)
+		return 0;
+	line = strstr(text, "\nPid:");
+	return line && sscanf(line, "\nPid: %d", &pid) == 1 && pid > 0 ? pid : 0;
+}
+
+static int traced(pid_t tracer)
+{
+	char who[96], whose[96];
+	pid_t client = is_a_keeper(tracer) ? client_of(tracer) : 0;
+
+	name_process(tracer, who, sizeof who);
+	if (!client)
+		return err_set(DTPROC_ETRACED, "already traced by %s", who);
+	name_process(client, whose, sizeof whose);
+	return err_set(DTPROC_ETRACED, "already traced by %s for %s", who, whose);
+}
+
+/* Who traces any thread of the process; 0: nobody. */
+static pid_t tracer_of(pid_t pid)
+{
+	struct victim_status st;
+	struct dirent *e;
+	char path[40];
+	pid_t found = 0, tid;
+	DIR *d;
+
+	snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+	d = opendir(path);
+	while (d && !found && (e = readdir(d))) {
+		tid = (pid_t)atoi(e->d_name);
+		if (tid > 0 && !victim_status_read(tid, &st))
+			found = st.tracer;
+	}
+	if (d)
+		closedir(d);
+	return found;
+}
+
+int victim_await_keeper(pid_t pid, int timeout_ms)
+{
+	pid_t tracer = tracer_of(pid);
+	struct pollfd p = {.events = POLLIN};
+	int gone;
+
+	if (tracer == 0 || victim_pidfd_open(tracer, &p.fd))
+		return 1;
+	gone = is_a_keeper(tracer) && poll(&p, 1, timeout_ms) > 0;
+	close(p.fd);
+	return gone;
 }
 
 int victim_check(pid_t pid, enum victim_purpose purpose)
@@ -171,10 +241,13 @@ int victim_check_refusal(pid_t pid, enum victim_purpose purpose)
 	struct victim_status it;
 	struct stat st;
 	char path[40], buf[160];
+	pid_t tracer = purpose == VICTIM_CONTROL ? tracer_of(pid) : 0;
 	int rc = victim_check(pid, purpose);
 
 	if (rc)
 		return rc;
+	if (tracer > 0)
+		return traced(tracer);
 	rc = victim_status_read(pid, &it);
 	if (rc)
 		return rc;

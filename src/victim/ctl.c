@@ -76,23 +76,9 @@ static void close_fd(int *fd)
 	*fd = -1;
 }
 
-static int make_memfd(const char *name, size_t size, int *out)
-{
-	int fd = victim_lift(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
-
-	if (fd < 0 || ftruncate(fd, (off_t)size) < 0 ||
-		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) < 0) {
-		int eno = errno;
-		close_fd(&fd);
-		return err_errno(DTPROC_ESYS, eno, "cannot make shared memory");
-	}
-	*out = fd;
-	return 0;
-}
-
 static int make_ledger(struct victim_ctl *c)
 {
-	int rc = make_memfd("dtproc-ledger", WIRE_LEDGER_BYTES, &c->ledger);
+	int rc = victim_memfd("dtproc-ledger", WIRE_LEDGER_BYTES, &c->ledger);
 	void *map;
 
 	if (rc)
@@ -178,7 +164,7 @@ static int connect_keeper(struct victim_ctl *c, const struct victim_program *pro
 int victim_ctl_open(struct victim_ctl *out, const struct victim_program *program)
 {
 	struct victim_ctl c = VICTIM_CTL_NONE;
-	int rc = make_memfd("dtproc-bulk", 4096, &c.bulk);
+	int rc = victim_memfd("dtproc-bulk", 4096, &c.bulk);
 
 	if (rc == 0)
 		rc = make_ledger(&c);
@@ -212,6 +198,8 @@ void victim_ctl_hang_up(struct victim_ctl *c)
 	siginfo_t info;
 
 	c->broken = 1;
+	/* Not close() alone: a worker that the client forked may hold a copy. */
+	shutdown(c->requests, SHUT_RDWR);
 	close_fd(&c->requests);
 	close_fd(&c->events);
 	if (c->keeper < 0)
@@ -263,9 +251,24 @@ static uint64_t now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
+/* It ended before its first answer: no keeper at all, or one that has too little. */
+static int stillborn(void)
+{
+	CLEAN_FREE char *path = NULL;
+	int rc = victim_keeper_find(&path);
+
+	return rc ? rc
+		  : err_set(DTPROC_EKEEPER,
+			    "cannot start the keeper %s: it ended at once (is it a keeper, "
+			    "and has it memory enough?)",
+			    path);
+}
+
 static int lost(struct victim_ctl *c)
 {
 	c->broken = 1;
+	if (c->seq == 1)
+		return stillborn();
 	return err_set(DTPROC_ELOST, "the keeper (pid %d) died", (int)c->keeper_pid);
 }
 
@@ -374,18 +377,7 @@ int victim_ctl_ack(struct victim_ctl *c, uint32_t seq)
 
 int victim_ctl_put(struct victim_ctl *c, const void *bytes, size_t len)
 {
-	size_t done = 0;
-
-	while (done < len) {
-		ssize_t n = pwrite(
-			c->bulk, (const char *)bytes + done, len - done, (off_t)done);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return err_errno(DTPROC_ESYS, errno, "cannot pass bytes on");
-		done += (size_t)n;
-	}
-	return 0;
+	return victim_memfd_write(c->bulk, bytes, len);
 }
 
 int victim_ctl_get(struct victim_ctl *c, void *bytes, size_t len)

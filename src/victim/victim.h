@@ -67,6 +67,11 @@ enum victim_purpose { VICTIM_READ, VICTIM_CONTROL };
 int victim_check(pid_t pid, enum victim_purpose purpose) MUST_USE;
 /* The kernel refused: finds out by what.  Returns EPERM, or what victim_check says. */
 int victim_check_refusal(pid_t pid, enum victim_purpose purpose) MUST_USE;
+/*
+ * A control grab was refused.  If that may have been a keeper's doing waits until that
+ * keeper has ended; 1: it is worth another try.
+ */
+int victim_await_keeper(pid_t pid, int timeout_ms);
 /* Why the kernel refused, as text, from what is known of us and of it. */
 struct victim_caller {
 	uid_t uid;
@@ -92,6 +97,13 @@ struct victim_program {
 	const char *path;
 	char *const *argv, *const *envp;
 };
+
+/* ------------------------------------------ share.c: memory for both sides */
+
+/* A memfd of `size` bytes that cannot shrink, out of the way of 0, 1 and 2.  ESYS. */
+int victim_memfd(const char *name, size_t size, int *fd) MUST_USE;
+/* Writes all bytes from offset 0.  ESYS. */
+int victim_memfd_write(int fd, const void *bytes, size_t len) MUST_USE;
 
 /* ---------------------------------------------------- ctl.c: its keeper */
 

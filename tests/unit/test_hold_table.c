@@ -90,7 +90,7 @@ static void A2_control_until_the_last_release(void **state)
 	assert_true(tracer_of(kids[0]) > 0);
 	dtproc_proc_release(b, DTPROC_RELEASE_RUN);
 	assert_int_equal(tracer_of(kids[0]), 0);
-	assert_int_equal(state_of(kids[0]), 'S');
+	assert_non_null(strchr("RS", state_of(kids[0])));
 	hold_close(s);
 }
 

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Clients that have too little of something: descriptors, memory, processes, file size,
+ * CPU time.  Each limit rises until create and grab work; below that they fail with an
+ * error, and leave nothing (rule C3).
+ */
+#include "lib.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#define NOBODY 65534
+
+static struct vic held;
+static struct rlimit before;
+static int limited; /* RLIMIT_... */
+static unsigned long allowed;
+static char victim_path[100];
+
+enum outcome { WORKED = 0, FAILED = 1, REFUSED = 33 };
+
+static char said[400];
+
+/* For later: output may be limited as well. */
+static int tell(int rc, const char *what)
+{
+	snprintf(said, sizeof said, "%s with %lu: %d %s", what, allowed, rc,
+		dtproc_error_text());
+	return rc == DTPROC_ELOST ? FAILED : REFUSED;
+}
+
+static void nothing(struct dtproc_proc *p, struct dtproc_bkpt *b, pid_t tid, void *arg)
+{
+	(void)p;
+	(void)b;
+	(void)tid;
+	(void)arg;
+}
+
+static int create_and_grab(struct dtproc *dt)
+{
+	char *argv[] = {"/bin/true", NULL};
+	struct dtproc_proc *p;
+	struct dtproc_bkpt *b;
+	dtproc_addr at;
+	int rc = dtproc_proc_grab(dt, held.pid, 0, &p);
+
+	if (rc == 0)
+		rc = dtproc_proc_symbol(p, "a.out", "victim_target", &at, NULL);
+	if (rc == 0)
+		rc = dtproc_bkpt_add(p, at, nothing, NULL, &b);
+	if (rc)
+		return tell(rc, "grab");
+	rc = dtproc_proc_create(dt, argv[0], argv, NULL, &p);
+	return rc ? tell(rc, "create") : WORKED;
+}
+
+/* One session under the limit; what it leaves is looked at without. */
+static int attempt(void)
+{
+	struct rlimit now = {allowed, before.rlim_max};
+	struct dtproc *dt;
+	int fds = proc_fds(), rc;
+
+	setrlimit((unsigned)limited, &now);
+	rc = dtproc_open(NULL, &dt);
+	if (rc) {
+		rc = tell(rc, "open");
+	} else {
+		rc = create_and_grab(dt);
+		dtproc_close(dt);
+	}
+	setrlimit((unsigned)limited, &before);
+	CHECK(rc != FAILED, "%s", said);
+	if (t_soak() && rc)
+		t_note("%s", said);
+	CHECK(proc_fds() == fds, "%d descriptors, %d before", proc_fds(), fds);
+	CHECK(proc_children() == 0, "%d children", proc_children());
+	CHECK(proc_status(getpid(), "Threads") == 1, "threads are left");
+	return t_failures() ? FAILED : rc;
+}
+
+/* The same in a process of its own, as `uid`; then the victim must be free. */
+static int attempt_apart(unsigned uid)
+{
+	char when[64];
+	pid_t pid;
+	int status;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (uid && (setresgid(uid, uid, uid) || setresuid(uid, uid, uid)))
+			_exit(FAILED);
+		prctl(PR_SET_DUMPABLE, 1);
+		_exit(attempt());
+	}
+	status = wait_status(pid, 15000);
+	snprintf(when, sizeof when, "with %lu", allowed);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) != FAILED, "%s: status %#x", when,
+		status);
+	if (status == -1) {
+		kill(pid, SIGKILL);
+		wait_status(pid, 1000);
+	}
+	vic_check_free(&held, when);
+	check_no_keeper(when);
+	return status;
+}
+
+/* Lets a limit rise from `from` by `step`, then by a `grow`th of itself. */
+static void rise(int which, unsigned long from, unsigned long step, unsigned grow,
+	unsigned long most)
+{
+	int status = -1;
+
+	limited = which;
+	getrlimit((unsigned)which, &before);
+	vic_start(&held, "hammer idle 2");
+	for (allowed = from; status && allowed <= most && t_failures() < 3;
+		allowed += step + (grow ? allowed / grow : 0))
+		status = attempt_apart(0);
+	CHECK(status == 0, "does not work with %lu", allowed);
+	vic_end(&held);
+}
+
+static void descriptors(void)
+{
+	rise(RLIMIT_NOFILE, 0, 1, 0, 80);
+}
+
+static void address_space(void)
+{
+	rise(RLIMIT_AS, 64 << 10, 256 << 10, t_soak() ? 32 : 6, 1ul << 30);
+}
+
+static void data(void)
+{
+	rise(RLIMIT_DATA, 4096, 64 << 10, t_soak() ? 32 : 3, 1ul << 30);
+}
+
+/* Memfds are files to the kernel: an error, and not SIGXFSZ. */
+static void file_size(void)
+{
+	rise(RLIMIT_FSIZE, 0, 16 << 10, t_soak() ? 8 : 1, 1ul << 26);
+}
+
+static void become_nobodys(struct vic *v)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	setenv("VICTIM_PAGE", v->file, 1);
+	if (setresgid(NOBODY, NOBODY, NOBODY) || setresuid(NOBODY, NOBODY, NOBODY))
+		_exit(1);
+	execl(victim_path, "hammer", "idle", "2", NULL);
+	_exit(127);
+}
+
+/* What an ordinary user may execute must lie where that user may look. */
+static void processes(void)
+{
+	char dir[64] = "/var/tmp/dtproc-test-XXXXXX", line[900], keeper[100];
+	int status = -1;
+
+	if (getuid()) {
+		t_note("not root: this case is left out");
+		return;
+	}
+	limited = RLIMIT_NPROC;
+	getrlimit(RLIMIT_NPROC, &before);
+	NEED(mkdtemp(dir) && chmod(dir, 0755) == 0, "%s: %s", dir, strerror(errno));
+	snprintf(line, sizeof line, "cp %s %s %s", getenv("DTPROC_KEEPER"),
+		t_built("tests/victims/hammer"), dir);
+	NEED(system(line) == 0, "%s", line);
+	snprintf(keeper, sizeof keeper, "%s/dtproc-keeper", dir);
+	setenv("DTPROC_KEEPER", keeper, 1);
+	vic_page(&held);
+	snprintf(victim_path, sizeof victim_path, "%s/hammer", dir);
+	held.pid = fork();
+	if (held.pid == 0)
+		become_nobodys(&held);
+	NEED(WITHIN(5000, held.page->ready), "the victim is not ready");
+	for (allowed = 0; status && allowed < 4000 && t_failures() < 3;
+		allowed += allowed < 12 ? 1 : 500)
+		status = attempt_apart(NOBODY);
+	CHECK(status == 0, "does not work with %lu", allowed);
+	vic_end(&held);
+	snprintf(line, sizeof line, "rm -r %s", dir);
+	CHECK(system(line) == 0, "%s", line);
+}
+
+/*
+ * CPU time runs out in SIGKILL, which would take the keeper's victims along: it lets go
+ * in time.
+ */
+static void cpu_time(void)
+{
+	struct rlimit two = {2, 2};
+	struct cmd c;
+
+	getrlimit(RLIMIT_CPU, &before);
+	vic_start(&held, "hammer 2 0");
+	vic_go(&held);
+	setrlimit(RLIMIT_CPU, &two);
+	NEED(cmd_trace(&c, held.pid,
+		     "pid$target:a.out:victim_target:entry { @ = count(); }"),
+		"no trace");
+	CHECK(WITHIN(20000, proc_status(held.pid, "TracerPid") == 0),
+		"the keeper goes on for ever");
+	vic_check_free(&held, "the keeper has no CPU time left");
+	cmd_interrupt(&c);
+	check_no_keeper("the keeper has no CPU time left");
+	cmd_forget(&c);
+	vic_end(&held);
+}
+
+static const struct t_case cases[] = {
+	{"descriptors", descriptors, 60, 60},
+	{"address-space", address_space, 60, 300},
+	{"data", data, 60, 300},
+	{"file-size", file_size, 60, 300},
+	{"processes", processes, 60, 60},
+	{"cpu-time", cpu_time, 60, 60},
+};
+
+T_MAIN(cases)
