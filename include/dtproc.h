@@ -138,7 +138,8 @@ DTPROC_API DTPROC_MUST_USE int dtproc_proc_grab(
  * Gives one reference back; the last one ends control as `mode` says.  When several
  * releases ask, the last one's mode counts.  May block: until the keeper has let go.
  * Must not be called from a breakpoint callback of the same handle.  In a child that
- * the client forked it gives memory and descriptors back, and the victim stays held.
+ * the client forked it gives memory and descriptors back, and the victim stays held;
+ * there this and dtproc_close() are all that may be called.
  */
 DTPROC_API void dtproc_proc_release(struct dtproc_proc *, enum dtproc_release_mode mode);
 /*

@@ -73,8 +73,11 @@ static void release_all(struct dtproc_proc *p)
 void handle_destroy(struct dtproc_proc *p)
 {
 	lock_drop(&p->lock);
-	if (p->session->client != getpid()) {
-		/* A child that the client forked: the keepers are not its own. */
+	if (hold_forked(p->session)) {
+		/* A child that the client forked: the keepers are not its own, and who
+		 * has or awaits the locks is not there. */
+		if (init_locks(p))
+			log_line("hold", 1, "pid %d: %s", (int)p->pid, err_text());
 		if (p->kind == HOLD_CONTROL)
 			victim_ctl_abandon(&p->ctl);
 		p->hung_up = 1;

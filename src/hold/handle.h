@@ -146,6 +146,7 @@ void lock_drop(struct hold_lock *);
 /* ------------------------------------------------------------------ table.c */
 
 int table_init(struct hold_session *) MUST_USE;
+void table_init_locks(struct hold_session *);
 void table_fini(struct hold_session *);
 
 /*
@@ -270,6 +271,7 @@ void rseq_refuse(struct dtproc_proc *, struct wire_site *sites, size_t n);
 /* ----------------------------------------------------------------- notice.c */
 
 int notice_init(struct hold_session *) MUST_USE;
+void notice_init_lock(struct hold_session *);
 void notice_fini(struct hold_session *);
 /* The end of a victim; always succeeds. */
 void notice_end(

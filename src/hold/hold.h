@@ -37,6 +37,8 @@ struct hold_hooks {
 /* Opens a session (NULL: default options); hold_close() releases every handle (A8). */
 int hold_open(const struct dtproc_options *, struct hold_session **out) MUST_USE;
 void hold_close(struct hold_session *);
+/* Is this a child that the client forked?  It has no say, and may only give back. */
+int hold_forked(const struct hold_session *);
 /* Before the first handle. */
 void hold_set_hooks(struct hold_session *, const struct hold_hooks *);
 

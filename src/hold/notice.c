@@ -18,13 +18,18 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
+void notice_init_lock(struct hold_session *s)
+{
+	pthread_mutex_init(&s->notice_lock, NULL);
+}
+
 int notice_init(struct hold_session *s)
 {
 	s->wake = victim_lift(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 	if (s->wake < 0)
 		return err_errno(DTPROC_ESYS, errno, "cannot make an eventfd");
 	list_init(&s->notices);
-	pthread_mutex_init(&s->notice_lock, NULL);
+	notice_init_lock(s);
 	return 0;
 }
 

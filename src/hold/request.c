@@ -95,6 +95,9 @@ int request_call(struct dtproc_proc *p, struct wire_request *req, const int *fds
 
 	if (p->kind == HOLD_RDONLY)
 		return err_set(DTPROC_ESTATE, "pid %d is held read-only", (int)p->pid);
+	if (hold_forked(p->session))
+		return err_set(
+			DTPROC_ESTATE, "pid %d is held by our parent", (int)p->pid);
 	control_pump(p);
 	if (state_ended(p))
 		return state_error(p);

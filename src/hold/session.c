@@ -44,10 +44,19 @@ int hold_open(const struct dtproc_options *options, struct hold_session **out)
 	return 0;
 }
 
+int hold_forked(const struct hold_session *s)
+{
+	return s->client != getpid();
+}
+
 void hold_close(struct hold_session *s)
 {
 	struct dtproc_proc *p;
 
+	if (hold_forked(s)) { /* as in handle_destroy() */
+		table_init_locks(s);
+		notice_init_lock(s);
+	}
 	while ((p = table_pop(s))) {
 		p->mode = DTPROC_RELEASE_DEFAULT;
 		handle_destroy(p);

@@ -27,6 +27,12 @@ static unsigned round_up(unsigned n)
 	return size;
 }
 
+void table_init_locks(struct hold_session *s)
+{
+	pthread_mutex_init(&s->table_lock, NULL);
+	pthread_cond_init(&s->table_changed, NULL);
+}
+
 int table_init(struct hold_session *s)
 {
 	unsigned n = round_up(s->options.buckets);
@@ -39,8 +45,7 @@ int table_init(struct hold_session *s)
 		list_init(&s->buckets[i]);
 	list_init(&s->all);
 	list_init(&s->recent);
-	pthread_mutex_init(&s->table_lock, NULL);
-	pthread_cond_init(&s->table_changed, NULL);
+	table_init_locks(s);
 	return 0;
 }
 

@@ -131,7 +131,7 @@ void dtproc_close(struct dtproc *d)
 {
 	if (!d)
 		return;
-	if (d->engines && d->phase == TRACE_GOING)
+	if (d->engines && d->phase == TRACE_GOING && !hold_forked(d->hold))
 		engine_disarm(d->engines);
 	trace_drain_close(d);
 	engine_close(d->engines);

@@ -236,6 +236,38 @@ static void many(void)
 	check_no_keeper("the herd's");
 }
 
+/* A forked worker closes the session that it inherited: its parent's goes on, exactly. */
+static void worker_closes(void)
+{
+	struct vic v;
+	struct dtproc *dt;
+	struct dtproc_proc *p;
+	pid_t worker;
+	char *text;
+
+	vic_start(&v, "hammer 2 3000");
+	OK(dtproc_open(NULL, &dt));
+	OK(dtproc_setopt(dt, "quiet", NULL));
+	OK(dtproc_proc_grab(dt, v.pid, 0, &p));
+	OK(dtproc_script(dt, "worker",
+		"pid$target:a.out:victim_target:entry { @[\"n\"] = count(); }", 0, NULL));
+	OK(dtproc_go(dt, NULL, NULL));
+	worker = fork();
+	if (worker == 0) {
+		dtproc_close(dt);
+		t_leave();
+	}
+	CHECK(wait_status(worker, 5000) == 0, "the worker does not end");
+	CHECK(proc_status(v.pid, "TracerPid") > 0, "the worker let the victim go");
+	vic_go(&v);
+	text = session_run(dt, 20000);
+	CHECK(text_count(text, "n") == 6000, "%s", text);
+	free(text);
+	dtproc_close(dt);
+	vic_wait(&v, 5000);
+	check_no_keeper("worker closed");
+}
+
 static const struct t_case cases[] = {
 	{"kill-1", kill_1, 60, 300},
 	{"kill-4", kill_4, 60, 300},
@@ -246,6 +278,7 @@ static const struct t_case cases[] = {
 	{"terminal", terminal, 30, 120},
 	{"created", created, 60, 300},
 	{"many", many, 30, 0},
+	{"worker-closes", worker_closes, 30, 0},
 };
 
 T_MAIN(cases)

@@ -440,6 +440,46 @@ static void B3_a_subreaper_is_left_no_zombie(void **state)
 	assert_int_equal(status, 0);
 }
 
+static void *ask(void *arg)
+{
+	char byte;
+
+	return (void *)(intptr_t)dtproc_proc_read(
+		arg, (dtproc_addr)(uintptr_t)beat, &byte, 1);
+}
+
+/* I1: a child forked while threads have and await the handle can close the session. */
+static void I1_a_forked_child_closes(void **state)
+{
+	struct hold_session *s = session();
+	pid_t pid = child_run(body_beat);
+	struct dtproc_proc *p = grab_control(s, pid);
+	pthread_t waits, asks;
+	int status;
+
+	assert_ok(dtproc_proc_continue(p));
+	assert_int_equal(pthread_create(&waits, NULL, wait_for_end, p), 0);
+	assert_ok(dtproc_proc_lock(p));
+	assert_int_equal(pthread_create(&asks, NULL, ask, p), 0);
+	nap_ms(20);                         /* until both sleep */
+	pthread_mutex_lock(&s->table_lock); /* as another thread might have */
+	pid_t worker = fork();
+	if (worker == 0) {
+		alarm(10);
+		hold_close(s);
+		_exit(0);
+	}
+	pthread_mutex_unlock(&s->table_lock);
+	waitpid(worker, &status, 0);
+	assert_int_equal(status, 0);
+	assert_true(tracer_of(pid) > 0);
+	assert_ok(dtproc_proc_unlock(p));
+	child_end(pid);
+	pthread_join(waits, NULL);
+	pthread_join(asks, NULL);
+	hold_close(s);
+}
+
 /* H5's small brother: a forked worker of the client must not end our control. */
 static void a_forked_child_has_no_say(void **state)
 {
@@ -480,6 +520,7 @@ int main(void)
 		cmocka_unit_test(B5_ends_with_the_victim),
 		cmocka_unit_test(B6_destroy_lets_an_idle_victim_run),
 		cmocka_unit_test(B7_all_threads_stop),
+		cmocka_unit_test(I1_a_forked_child_closes),
 		cmocka_unit_test(a_forked_child_has_no_say),
 	};
 
