@@ -15,6 +15,7 @@
 
 #include <base/clean.h>
 #include <base/log.h>
+#include <base/step.h>
 
 #include <errno.h>
 #include <poll.h>
@@ -115,7 +116,9 @@ static int step(struct dtproc_proc *p)
 			request_lost(p, why);
 		return 0;
 	}
+	STEP(CLIENT_TOLD);
 	react(p, &e, &fd);
+	STEP(CLIENT_ACKS);
 	if (!p->hung_up)
 		acknowledge(p, &e);
 	return 1;

@@ -11,6 +11,7 @@
 
 #include <base/clean.h>
 #include <base/log.h>
+#include <base/step.h>
 
 #include <signal.h>
 #include <stdio.h>
@@ -45,6 +46,7 @@ static int repair(struct dtproc_proc *p)
 	struct wire_reply reply;
 	int mem = -1, rc = victim_ctl_replace(&p->ctl);
 
+	STEP(CLIENT_REPAIRS);
 	if (rc == 0)
 		rc = start(p, p->pid, WIRE_REPAIR, &reply, &mem);
 	clean_fd(&mem);
@@ -137,6 +139,7 @@ int request_start(struct dtproc_proc *p, const struct victim_program *program)
 
 	if (rc)
 		return rc;
+	STEP(CLIENT_STARTED);
 	rc = start(p, program ? p->ctl.stub : p->pid, program ? WIRE_CREATE : 0, &reply,
 		&mem);
 	if (rc) {

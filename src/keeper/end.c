@@ -23,6 +23,7 @@ static void detach_all(struct keeper *k)
 		struct task *t = k->tasks.slots[i].value;
 		if (t->run == TASK_STOPPED)
 			pt_detach(t->tid, t->sig);
+		STEP(END_ONE);
 		free(t);
 	}
 	hash_free(&k->tasks);
@@ -51,10 +52,13 @@ static void let_run(struct keeper *k, enum wire_end mode)
 {
 	if (stops_try_hold(k))
 		log_line("end", 1, "letting go all the same: %s", err_text());
+	STEP(END_HELD);
 	sites_lift(k);
+	STEP(END_LIFTED);
 	if (k->state != WIRE_ST_GONE && mode == WIRE_END_STOPPED)
 		kill(k->pid, SIGSTOP);
 	detach_all(k);
+	STEP(END_DONE);
 }
 
 void end_let_go(struct keeper *k, enum wire_end mode)
@@ -124,6 +128,7 @@ int end_repair(struct keeper *k)
 		if (k->ledger->trap[i].addr)
 			code = adopt(k, i);
 	k->held = 0;
+	STEP(REPAIR_KNOWN);
 	if (!code)
 		code = seize_all(k);
 	if (code)
@@ -132,8 +137,10 @@ int end_repair(struct keeper *k)
 	if (k->mem < 0)
 		return DTPROC_EPERM;
 	code = stops_try_hold(k);
+	STEP(REPAIR_HELD);
 	sites_lift(k);
 	rewind_dropped(k);
+	STEP(REPAIR_LIFTED);
 	detach_all(k);
 	keeper_state(k, WIRE_ST_GONE);
 	return code;

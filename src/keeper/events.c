@@ -109,6 +109,7 @@ void events_flush(struct keeper *k)
 	log_line("events", 2, "pid %d: %s", k->pid, wire_event_name(e.kind));
 	if (wire_send(WIRE_FD_EVENTS, &e, sizeof e, &fd, fd >= 0, MSG_DONTWAIT))
 		k->client_gone = 1;
+	STEP(EVENT_SENT);
 }
 
 void events_ack(struct keeper *k)
@@ -122,5 +123,6 @@ void events_ack(struct keeper *k)
 		k->client_gone = 1;
 		return;
 	}
+	STEP(EVENT_ACKED);
 	k->ev.outstanding = 0;
 }

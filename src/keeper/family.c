@@ -100,6 +100,8 @@ static int open_hidden(struct keeper *k, struct task *t)
 static void let_child_go(struct keeper *k, struct task *t)
 {
 	pid_t tid = t->tid;
+
+	STEP(FORK_BORN);
 	int mem = open_mem(k, t->tgid, "a child");
 
 	t->at_event = 1;
@@ -115,6 +117,7 @@ static void let_child_go(struct keeper *k, struct task *t)
 			close(mem);
 		return;
 	}
+	STEP(FORK_CLEAN);
 	close(mem);
 	task_drop(k, tid);
 	pt_detach(tid, 0);
@@ -206,8 +209,10 @@ static void victim_executed(struct keeper *k)
 {
 	struct task *t = task_get(k, k->pid);
 
+	STEP(EXEC_SEEN);
 	drop_threads(k, k->pid, k->pid);
 	forget_image(k);
+	STEP(EXEC_DONE);
 	if (!t)
 		return;
 	*t = (struct task){.tid = k->pid, .tgid = k->pid, .run = TASK_STOPPED};

@@ -258,5 +258,6 @@ void hit_dispatch(struct keeper *k, struct task *t, struct site *s)
 	else if (!t->repeat_pc || !is_repeat(t, s))
 		run_users(k, t, s);
 	go_past(k, t, s);
+	STEP(HIT_PAST);
 	k->hot = 1;
 }

@@ -99,9 +99,13 @@ static long call(struct keeper *k, struct task *t, struct user_regs_struct *regs
 
 	if (pt_set_regs(t->tid, regs))
 		return -ESRCH;
-	if (run_until(k, t, pt_syscall, SIGTRAP | 0x80) ||   /* entry */
-		run_until(k, t, pt_syscall, SIGTRAP | 0x80)) /* exit */
+	STEP(INJECT_SET);
+	if (run_until(k, t, pt_syscall, SIGTRAP | 0x80)) /* entry */
 		return -ESRCH;
+	STEP(INJECT_IN);
+	if (run_until(k, t, pt_syscall, SIGTRAP | 0x80)) /* exit */
+		return -ESRCH;
+	STEP(INJECT_OUT);
 	if (pt_peek_user(t->tid, arch_user_offset(ARCH_RESULT), &result))
 		return -ESRCH;
 	if (pt_interrupt(t->tid) || run_until(k, t, go_cont, PTRACE_EVENT_STOP))

@@ -68,6 +68,7 @@ static void stop_as_wanted(struct keeper *k)
 	}
 	if (k->state == WIRE_ST_GONE)
 		return;
+	STEP(EVENT_HELD);
 	if (k->hits.n)
 		keeper_state(k, WIRE_ST_EVENT);
 	else
@@ -189,6 +190,7 @@ int main(int argc, char **argv)
 	k->mem = k->doorbell = -1;
 	if (k->signal_fd < 0)
 		return 1;
+	STEP(KEEPER_RUNS);
 	loop(k);
 	return 0;
 }

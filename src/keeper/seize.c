@@ -43,6 +43,7 @@ static int seize_one(struct keeper *k, pid_t tid, pid_t tgid)
 	if (code)
 		return err_errno(code == -EPERM ? DTPROC_EPERM : DTPROC_ESYS, -code,
 			"pid %d: thread %d cannot be seized", k->pid, tid);
+	STEP(GRAB_ONE);
 	return task_add(k, tid, tgid) ? 1 : DTPROC_ENOMEM;
 }
 

@@ -106,6 +106,7 @@ static int op_stop(struct keeper *k, struct call *c)
 	if (code || k->state == WIRE_ST_GONE)
 		return code;
 	sites_lift(k);
+	STEP(STOP_DONE);
 	keeper_state(k, WIRE_ST_IDLE);
 	c->rep->value = 1;
 	return 0;
@@ -226,6 +227,7 @@ static int op_arm(struct keeper *k, struct call *c)
 	for (size_t i = 0; i < c->req->count; i++)
 		site_want(k, &w[i]);
 	sites_prepare(k);
+	STEP(ARM_READY);
 	c->rep->value = arm_results(k, w, c->req->count);
 	if (!k->trap_handled)
 		signal_learn_trap(k);
@@ -243,6 +245,7 @@ static int op_disarm(struct keeper *k, struct call *c)
 
 	if (code || (code = still_begin(k, &was)))
 		return code;
+	STEP(DISARM_HELD);
 	if (c->req->count >= MANY) /* by pages; those that stay are planted again */
 		sites_lift(k);
 	for (size_t i = 0; i < c->req->count; i++)

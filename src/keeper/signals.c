@@ -148,6 +148,7 @@ void signal_dispatch(struct keeper *k, struct task *t, int sig)
 	dtproc_addr at;
 	pid_t tid = t->tid;
 
+	STEP(SIGNAL_SEEN);
 	if (pt_peek_user(tid, arch_user_offset(ARCH_PC), &pc))
 		return;
 	struct site *s = site_of_slot(k, pc, &at);

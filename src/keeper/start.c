@@ -23,7 +23,9 @@ static int grab(struct keeper *k)
 	if (k->mem < 0)
 		return DTPROC_EPERM;
 	inject_probe(k);
+	STEP(GRAB_SEIZED);
 	code = stops_hold(k);
+	STEP(GRAB_DONE);
 	if (!code && k->state == WIRE_ST_GONE)
 		code = err_set(k->ev.end_kind == WIRE_EV_KILLED ? DTPROC_EKILLED
 								: DTPROC_EEXITED,
@@ -90,9 +92,12 @@ static int create(struct keeper *k, uint64_t *value)
 		return err_errno(DTPROC_ESYS, -code, "pid %d cannot be seized", k->pid);
 	if (!task_add(k, k->pid, k->pid))
 		return DTPROC_ENOMEM;
+	STEP(CREATE_HELD);
 	if (write(WIRE_FD_STUB, "g", 1) != 1)
 		return err_errno(DTPROC_EEXITED, errno, "pid %d ended early", k->pid);
+	STEP(CREATE_GONE_ON);
 	code = await_exec(k, value);
+	STEP(CREATE_DONE);
 	if (!code && k->state == WIRE_ST_GONE)
 		code = err_set(DTPROC_EUNOBSERVABLE, "%s", k->ev.end_text);
 	return code;

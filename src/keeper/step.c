@@ -55,6 +55,7 @@ int stops_step(struct keeper *k, struct task *t)
 
 	if (pt_get_mask(t->tid, &mask) || pt_set_mask(t->tid, mask | ~synchronous))
 		return -1;
+	STEP(STEP_MASKED);
 	pt_peek_user(t->tid, arch_user_offset(ARCH_PC), &pc);
 	pt_peek_user(t->tid, arch_user_offset(ARCH_SP), &sp);
 	while (done < 0) {
@@ -79,6 +80,7 @@ int stops_step(struct keeper *k, struct task *t)
 		else
 			done = WSTOPSIG(ev.status);
 	}
+	STEP(STEP_DONE);
 	pt_set_mask(t->tid, mask);
 	stops_pay(t);
 	t->at_event = 0;

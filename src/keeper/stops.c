@@ -156,6 +156,7 @@ static void on_trap(struct keeper *k, struct task *t)
 		signal_dispatch(k, t, SIGTRAP);
 		return;
 	}
+	STEP(HIT_SEEN);
 	t->sig = 0;
 	if (s)
 		hit_dispatch(k, t, s);
@@ -394,9 +395,12 @@ static void resume_all(struct keeper *k)
 	k->held = 0;
 	hash_each(&k->tasks, i) {
 		struct task *t = k->tasks.slots[i].value;
-		if (t->run == TASK_STOPPED)
+		if (t->run == TASK_STOPPED) {
 			task_resume(k, t);
+			STEP(RESUME_ONE);
+		}
 	}
+	STEP(RESUME_DONE);
 	k->ledger->pause_ns = now_ns() - k->pause_from;
 	k->ledger->pauses++;
 }
@@ -406,6 +410,7 @@ void stops_release(struct keeper *k)
 	if (k->state != WIRE_ST_GONE) {
 		step_all(k);
 		sites_plant(k);
+		STEP(PLANT_DONE);
 	}
 	resume_all(k);
 }

@@ -46,6 +46,7 @@ static int ledger_enter(struct keeper *k, struct site *s)
 	t->len = s->len;
 	t->orig = s->orig[0];
 	__atomic_store_n(&t->addr, s->addr, __ATOMIC_RELEASE);
+	STEP(PLANT_NOTED);
 	return 0;
 }
 

@@ -12,6 +12,7 @@
 #include <arch/arch.h>
 #include <base/clean.h>
 #include <base/log.h>
+#include <base/step.h>
 #include <base/vec.h>
 
 #include <errno.h>
@@ -198,6 +199,7 @@ void victim_ctl_hang_up(struct victim_ctl *c)
 	siginfo_t info;
 
 	c->broken = 1;
+	STEP(CLIENT_HANGS_UP);
 	/* Not close() alone: a worker that the client forked may hold a copy. */
 	shutdown(c->requests, SHUT_RDWR);
 	close_fd(&c->requests);
@@ -334,6 +336,7 @@ int victim_ctl_call(struct victim_ctl *c, struct wire_request *req, const int *f
 		wait_ms += (int)req->arg;
 	if (wire_send(c->requests, req, sizeof *req, fds, nfds, MSG_DONTWAIT))
 		return lost(c);
+	STEP(CLIENT_ASKED);
 	rc = receive(c, req->op, now_ms() + (uint64_t)wait_ms, reply, &fd);
 	if (rc)
 		return rc;

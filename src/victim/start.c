@@ -22,6 +22,7 @@
 #include "start.h"
 
 #include <base/clean.h>
+#include <base/step.h>
 #include <base/vec.h>
 
 #include <errno.h>
@@ -135,8 +136,10 @@ BARE __attribute__((noreturn)) static void be_stub(const struct plan *p)
 	if (syscall(SYS_getppid) != p->report->keeper_pid)
 		leave(127);
 	drop_sockets(p->start);
+	STEP(STUB_BORN);
 	if (!wait_for_go(stub))
 		leave(127);
+	STEP(STUB_GOES);
 	syscall(SYS_prctl, PR_SET_PDEATHSIG, 0, 0, 0, 0);
 	reset_signals(RESET_HANDLERS);
 	set_mask(&p->mask, NULL);
@@ -197,6 +200,7 @@ BARE __attribute__((noreturn)) static void be_keeper(const struct plan *p)
 	p->report->stub_pid = (int)stub;
 	if (stub < 0)
 		goto failed;
+	STEP(KEEPER_BORN);
 	syscall(SYS_setsid);
 	reset_signals(RESET_ALL);
 	if (place(p->start) < 0 || standard_files(p->keep_stderr) < 0)
@@ -214,6 +218,8 @@ failed:
 BARE __attribute__((noreturn)) static void be_intermediate(const struct plan *p)
 {
 	int fd = -1;
+
+	STEP(BETWEEN);
 	long pid = raw_clone(CLONE_PIDFD | CLONE_VFORK | SIGCHLD, &fd);
 
 	if (pid == 0)
@@ -269,6 +275,7 @@ static int launch(struct plan *p)
 	long pid;
 	int eno;
 
+	STEP(CLIENT_LAUNCH);
 	set_mask(&every, &p->mask);
 	pid = raw_clone(CLONE_FILES, NULL);
 	if (pid == 0)

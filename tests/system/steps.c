@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Somebody dies at each step of the protocol (base/step.h): the client, the keeper, the
+ * victim, or two of them.  Behind it the victim that was grabbed lives, untraced, not
+ * stopped, with its own text and right results; one that was created is gone; nothing
+ * that we started is left; and a client that lives has been told within a second
+ * (rules A10, C3, H4, H5, H6).  A step that is never reached is a failure.
+ *
+ * Client and keeper are built with DTPROC_STEPS for this; both, and whatever they start,
+ * become children of the case when they are orphaned, so none is overlooked.
+ */
+#include "lib.h"
+
+#include <base/step.h>
+#include <errno.h>
+#include <linux/futex.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+static const struct {
+	const char *name, *text;
+} steps[] = {
+#define STEP_NAMES(name, text) {#name, text},
+	STEPS(STEP_NAMES)
+#undef STEP_NAMES
+};
+
+enum { CLIENT = 1, KEEPER = 2, VICTIM = 4 };
+static const struct {
+	int who;
+	const char *name;
+} kills[] = {{CLIENT, "client"}, {KEEPER, "keeper"}, {VICTIM, "victim"},
+	{CLIENT | KEEPER, "client+keeper"}, {CLIENT | VICTIM, "client+victim"},
+	{KEEPER | VICTIM, "keeper+victim"}};
+#define KILLS (sizeof kills / sizeof *kills)
+
+/* What a client does, and with which victim; when that is poked before somebody dies. */
+enum pokes { ALWAYS, ARMED, NEVER };
+static const struct scene {
+	const char *name, *victim;
+	enum pokes pokes;
+	int hits, created, kills_keeper;
+} scenes[] = {{"grab", "steps poked", ALWAYS, 4, 0, 0},
+	{"exec", "steps exec", ARMED, 2, 0, 0},
+	{"create", "steps poked", ALWAYS, 4, 1, 0},
+	{"repair", "steps poked", NEVER, 0, 0, 1}};
+#define SCENES (sizeof scenes / sizeof *scenes)
+
+/* Exit status of a client that was told of an end, or got an error. */
+#define TOLD 10
+
+/* ---------------------------------------------------------------- the step page */
+
+static struct step_page *page_of_steps;
+static char steps_file[64];
+
+static void steps_page(void)
+{
+	int fd;
+
+	snprintf(steps_file, sizeof steps_file, "/tmp/dtproc-steps-XXXXXX");
+	fd = mkostemp(steps_file, O_CLOEXEC);
+	NEED(fd >= 0 && !ftruncate(fd, sizeof *page_of_steps), "%s", strerror(errno));
+	page_of_steps = mmap(
+		NULL, sizeof *page_of_steps, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	NEED(page_of_steps != MAP_FAILED, "%s", strerror(errno));
+	close(fd);
+	setenv("DTPROC_STEPS", steps_file, 1);
+}
+
+static void steps_go(void)
+{
+	page_of_steps->go = 1;
+	syscall(SYS_futex, &page_of_steps->go, FUTEX_WAKE, 1000, NULL, NULL, 0);
+}
+
+/* ------------------------------------------------------------------- the client */
+
+static const struct scene *scene;
+static struct vic vic;
+static pid_t client;
+static int client_status; /* -1: it lives */
+
+static void look_at_client(void)
+{
+	if (client_status == -1)
+		waitpid(client, &client_status, WNOHANG);
+}
+
+static pid_t pid_of(int who)
+{
+	volatile int32_t *pid = page_of_steps->pid;
+
+	if (who == CLIENT)
+		return client_status == -1 ? client : 0;
+	if (who == VICTIM)
+		return scene->created ? pid[STEP_STUB_BORN] : vic.pid;
+	return pid[STEP_KEEPER_RUNS]   ? pid[STEP_KEEPER_RUNS]
+	       : pid[STEP_KEEPER_BORN] ? pid[STEP_KEEPER_BORN]
+				       : pid[STEP_BETWEEN];
+}
+
+static atomic_int hits, told;
+
+static void on_hit(struct dtproc_proc *p, struct dtproc_bkpt *b, pid_t tid, void *arg)
+{
+	(void)p;
+	(void)b;
+	(void)tid;
+	(void)arg;
+	hits++;
+}
+
+static void on_notice(const struct dtproc_notice *n, void *arg)
+{
+	(void)arg;
+	if (n->kind != DTPROC_NOTICE_ERROR)
+		told++;
+	if (getenv("VERBOSE"))
+		t_note("client: %s", n->text);
+}
+
+/* Ends the client when a call fails: it has been told. */
+#define TRY(call)                                                                        \
+	do {                                                                             \
+		if ((long)(call) < 0) {                                                  \
+			if (getenv("VERBOSE"))                                           \
+				t_note("%s: %s", #call, dtproc_error_text());            \
+			return TOLD;                                                     \
+		}                                                                        \
+	} while (0)
+
+static int take_hold(struct dtproc *dt, struct dtproc_proc **p)
+{
+	static char path[512];
+	char *argv[] = {path, (char *)"poked", NULL};
+
+	if (!scene->created)
+		return dtproc_proc_grab(dt, vic.pid, 0, p);
+	snprintf(path, sizeof path, "%s", t_built("tests/victims/steps"));
+	setenv("VICTIM_PAGE", vic.file, 1);
+	return dtproc_proc_create(dt, path, argv, NULL, p);
+}
+
+static int await_hits(struct dtproc *dt, int n)
+{
+	for (int i = 0; i < 300 && hits < n && !told; i++)
+		TRY(dtproc_sleep(dt, 10));
+	return told ? TOLD : 0;
+}
+
+static int work(struct dtproc *dt, struct dtproc_proc *p)
+{
+	struct dtproc_bkpt *b[2];
+	dtproc_addr at;
+	int rc;
+
+	TRY(dtproc_proc_symbol(p, "a.out", "victim_target", &at, NULL));
+	TRY(dtproc_bkpt_add(p, at, on_hit, NULL, &b[0]));
+	TRY(dtproc_proc_symbol(p, "a.out", "steps_stepped", &at, NULL));
+	TRY(dtproc_bkpt_add(p, at, on_hit, NULL, &b[1]));
+	TRY(dtproc_proc_continue(p));
+	vic.page->poked = 1;
+	if (scene->kills_keeper) {
+		kill(pid_of(KEEPER), SIGKILL);
+		return dtproc_proc_wait(p, 3000) < 0 ? 0 : TOLD;
+	}
+	rc = await_hits(dt, scene->hits);
+	if (rc)
+		return rc;
+	TRY(dtproc_proc_stop(p));
+	TRY(dtproc_bkpt_remove(p, b[0]));
+	TRY(dtproc_proc_continue(p));
+	for (int i = 0; i < 5 && !told; i++)
+		TRY(dtproc_sleep(dt, 10));
+	return told ? TOLD : 0;
+}
+
+static int run_client(void)
+{
+	struct dtproc *dt;
+	struct dtproc_proc *p;
+	int rc;
+
+	TRY(dtproc_open(NULL, &dt));
+	dtproc_on_notice(dt, on_notice, NULL);
+	rc = take_hold(dt, &p) < 0 ? TOLD : 0;
+	if (rc == 0) {
+		rc = work(dt, p);
+		dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
+	} else if (getenv("VERBOSE"))
+		t_note("%s", dtproc_error_text());
+	dtproc_close(dt);
+	return rc;
+}
+
+static pid_t start_client(void)
+{
+	fflush(stdout);
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		prctl(PR_SET_CHILD_SUBREAPER, 0);
+		step_open(steps_file);
+		_exit(run_client());
+	}
+	return pid;
+}
+
+/* ---------------------------------------------------------------------- one run */
+
+/* Pokes the victim until somebody stays at the step, or the client has ended. */
+static bool drive(void)
+{
+	uint64_t end = page_clock() + 4000000000u;
+
+	while (!page_of_steps->stay && client_status == -1 && page_clock() < end) {
+		if (scene->pokes == ALWAYS || (scene->pokes == ARMED && vic.page->poked))
+			vic_poke(&vic);
+		page_nap(500000);
+		look_at_client();
+	}
+	return page_of_steps->stay != 0;
+}
+
+static void begin(enum step step, unsigned nth)
+{
+	memset(page_of_steps, 0, sizeof *page_of_steps);
+	page_of_steps->target = step;
+	page_of_steps->nth = nth;
+	client_status = -1;
+	if (scene->created) {
+		vic_page(&vic);
+		vic.page->go = 1;
+	} else {
+		vic_start(&vic, scene->victim);
+		vic_go(&vic);
+	}
+	client = start_client();
+}
+
+static bool all_there(int who)
+{
+	for (int one = CLIENT; one <= VICTIM; one *= 2)
+		if (who & one && pid_of(one) <= 0)
+			return false;
+	return true;
+}
+
+static void kill_them(int who)
+{
+	for (int one = CLIENT; one <= VICTIM; one *= 2) {
+		pid_t pid = who & one ? pid_of(one) : 0;
+		if (pid > 0)
+			kill(pid, SIGKILL);
+	}
+}
+
+/* Reaps whoever was orphaned; how many live beside the victim. */
+static int left_over(void)
+{
+	char path[64], text[1024] = "", *at = text, *end;
+	int fd, n = 0;
+
+	snprintf(path, sizeof path, "/proc/self/task/%d/children", getpid());
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || read(fd, text, sizeof text - 1) < 0)
+		return -1;
+	close(fd);
+	for (long pid; (pid = strtol(at, &end, 10)) > 0; at = end)
+		n += pid != vic.pid && pid != client &&
+		     waitpid((pid_t)pid, NULL, WNOHANG | __WALL) == 0;
+	return n;
+}
+
+static const char *victim_wrong(void)
+{
+	static char text[128];
+	uint64_t before = vic_progress(&vic);
+	siginfo_t how = {0};
+	bool moved =
+		WITHIN(500, (vic_poke(&vic), !proc_alive(vic.pid) ||
+						     vic_progress(&vic) > before + 6));
+
+	if (!proc_alive(vic.pid)) {
+		waitid(P_PID, (id_t)vic.pid, &how, WEXITED | WNOHANG | WNOWAIT);
+		snprintf(text, sizeof text, "died: %s",
+			how.si_code == CLD_EXITED ? "exit" : sigabbrev_np(how.si_status));
+		return text;
+	}
+	if (proc_status(vic.pid, "TracerPid") != 0)
+		return "traced";
+	if (proc_threads_in(vic.pid, "tT"))
+		return "stopped";
+	if (!moved)
+		return "hangs";
+	if (vic.page->bad) {
+		snprintf(text, sizeof text, "wrong: %.100s", vic.page->text);
+		return text;
+	}
+	return proc_text_differs(vic.pid) ? "text" : NULL;
+}
+
+/* What is wrong behind a run; NULL: nothing. */
+static const char *judge(enum step step, int who)
+{
+	bool ended = WITHIN(1000 * t_slack(),
+		(vic_poke(&vic), look_at_client(), client_status != -1));
+	bool late = step == STEP_CLIENT_HANGS_UP || step >= STEP_END_HELD;
+
+	if (!ended)
+		return "client hangs";
+	if (!(who & CLIENT) && WIFSIGNALED(client_status))
+		return "client crashes";
+	if (!(who & CLIENT) && !late && client_status != TOLD << 8)
+		return "not told";
+	if (!WITHIN(1500 * t_slack(), left_over() == 0))
+		return "left over";
+	if (scene->created)
+		return vic.page->pid && proc_alive(vic.page->pid) ? "victim left" : NULL;
+	if (who & VICTIM)
+		return WITHIN(1000, !proc_alive(vic.pid)) ? NULL : "victim lives";
+	return victim_wrong();
+}
+
+static void clean_up(void)
+{
+	pid_t keeper = page_of_steps->pid[STEP_KEEPER_RUNS];
+
+	if (client_status == -1)
+		kill(client, SIGKILL);
+	if (keeper > 0 && proc_alive(keeper) && left_over() > 0)
+		kill(keeper, SIGKILL);
+	if (scene->created && vic.page->pid && left_over() > 0)
+		kill(vic.page->pid, SIGKILL);
+	if (vic.pid > 0)
+		kill(vic.pid, SIGKILL);
+	WITHIN(500, left_over() == 0);
+	if (vic.pid > 0)
+		wait_status(vic.pid, 500);
+	if (client_status == -1)
+		wait_status(client, 500);
+	munmap(vic.page, sizeof *vic.page);
+	unlink(vic.file);
+}
+
+/* Returns what is wrong, "" for a step that was not reached; NULL: all is right. */
+static const char *run(const struct scene *s, enum step step, unsigned nth, int who)
+{
+	const char *wrong = "";
+
+	scene = s;
+	begin(step, nth);
+	if (drive() && all_there(who)) {
+		kill_them(who);
+		steps_go();
+		wrong = judge(step, who);
+	} else
+		steps_go();
+	clean_up();
+	return wrong;
+}
+
+/* -------------------------------------------------------------------- the table */
+
+/* How often each step is passed when nobody dies. */
+static void rehearse(const struct scene *s, uint32_t passes[STEP_COUNT])
+{
+	scene = s;
+	begin(STEP_COUNT, 0);
+	drive();
+	CHECK(client_status == (s->kills_keeper ? TOLD << 8 : 0),
+		"%s: the client ended with %#x", s->name, client_status);
+	CHECK(WITHIN(1500 * t_slack(), left_over() == 0), "%s: somebody is left",
+		s->name);
+	for (int i = 0; i < STEP_COUNT; i++)
+		passes[i] = page_of_steps->passes[i];
+	if (!s->created)
+		vic_end(&vic);
+	vic.pid = 0;
+}
+
+static int wrong_cells;
+
+/* A keeper that is killed takes a victim with it that hits a trap meanwhile (H5). */
+static bool is_known(const struct scene *s, int who, const char *wrong)
+{
+	return ((who & KEEPER) || s->kills_keeper) && !(who & VICTIM) &&
+	       (!strncmp(wrong, "died", 4) || !strncmp(wrong, "wrong", 5));
+}
+
+static void row(const struct scene *s, enum step step, unsigned nth)
+{
+	char line[256];
+	int n = snprintf(
+		line, sizeof line, "%-6s %-15s %2u", s->name, steps[step].name, nth);
+
+	for (size_t i = 0; i < KILLS; i++) {
+		const char *wrong = run(s, step, nth, kills[i].who);
+
+		n += snprintf(line + n, sizeof line - (size_t)n, " %-13s",
+			wrong == NULL ? "."
+			: *wrong      ? wrong
+				      : "-");
+		wrong_cells += wrong && *wrong && !is_known(s, kills[i].who, wrong);
+	}
+	t_note("%s", line);
+}
+
+static void all_steps(void)
+{
+	uint32_t passes[SCENES][STEP_COUNT];
+	const char *only = getenv("STEP");
+
+	setenv("DTPROC_KEEPER", t_built("tests/system/dtproc-keeper-steps"), 1);
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	steps_page();
+	for (size_t s = 0; s < SCENES; s++)
+		rehearse(&scenes[s], passes[s]);
+	for (int step = 0; step < STEP_COUNT; step++) {
+		bool reached = false;
+
+		for (size_t s = 0; s < SCENES; s++) {
+			if (!passes[s][step] || (reached && !t_soak()) ||
+				(only && strcmp(only, steps[step].name)))
+				continue;
+			for (unsigned nth = 1; nth <= passes[s][step] && nth <= 8; nth++)
+				if (nth == 1 || t_soak())
+					row(&scenes[s], (enum step)step, nth);
+			reached = true;
+		}
+		CHECK(reached || only, "step %s is never reached", steps[step].name);
+	}
+	CHECK(wrong_cells == 0, "%d are wrong", wrong_cells);
+	unlink(steps_file);
+}
+
+static const struct t_case cases[] = {{"steps", all_steps, 120, 1800}};
+
+T_MAIN(cases)
