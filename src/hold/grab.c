@@ -70,6 +70,9 @@ static int open_claimed(struct dtproc_proc *p, unsigned flags)
 		table_opened(p);
 		return 0;
 	}
+	/* Reasons are looked for by number, which may be another process's by now. */
+	if (rc == DTPROC_EPERM && p->pidfd >= 0 && victim_ended(p->pidfd))
+		rc = err_set(DTPROC_ENOPROC, "no such process");
 	char text[ERR_TEXT_MAX];
 	snprintf(text, sizeof text, "%s", err_text());
 	p->mode = DTPROC_RELEASE_DEFAULT;
@@ -209,8 +212,6 @@ static int open_created(struct dtproc_proc *p, const struct victim_program *prog
 	{
 		CLEAN(hold_leave) struct hold_guard g = hold_enter(p);
 		rc = request_start(p, program);
-		if (rc == 0)
-			rc = victim_pidfd_open(p->pid, &p->pidfd);
 	}
 	return rc ? rc : monitor(p, 0);
 }

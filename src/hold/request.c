@@ -21,6 +21,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* How often a grab is begun anew because a thread's number changed hands in it. */
+#define RETRIES 20
+
 static int start(struct dtproc_proc *p, pid_t pid, uint32_t flags,
 	struct wire_reply *reply, int *mem)
 {
@@ -29,7 +32,7 @@ static int start(struct dtproc_proc *p, pid_t pid, uint32_t flags,
 		.flags = flags,
 		.arg = p->session->options.stop_deadline_ms};
 
-	return victim_ctl_call(&p->ctl, &req, NULL, 0, reply, mem);
+	return victim_ctl_call(&p->ctl, &req, &p->pidfd, 1, reply, mem);
 }
 
 static void finish(struct dtproc_proc *p)
@@ -132,16 +135,35 @@ static int explain(struct dtproc_proc *p, int rc)
 	return rc;
 }
 
+/*
+ * Starts a keeper and has it start.  The pidfd comes first: the keeper finds out whether
+ * what it has seized by number is that process (rule A7); for a stub, that it is its own
+ * child still, whose number was nobody else's meanwhile.
+ */
+static int try_start(struct dtproc_proc *p, const struct victim_program *program,
+	struct wire_reply *reply, int *mem)
+{
+	int rc = victim_ctl_open(&p->ctl, program);
+
+	if (rc == 0)
+		STEP(CLIENT_STARTED);
+	if (rc == 0 && program)
+		rc = victim_pidfd_open(p->ctl.stub, &p->pidfd);
+	if (rc == 0)
+		rc = start(p, program ? p->ctl.stub : p->pid, program ? WIRE_CREATE : 0,
+			reply, mem);
+	return rc;
+}
+
 int request_start(struct dtproc_proc *p, const struct victim_program *program)
 {
 	struct wire_reply reply;
-	int mem = -1, rc = victim_ctl_open(&p->ctl, program);
+	int mem = -1, rc = try_start(p, program, &reply, &mem);
 
-	if (rc)
-		return rc;
-	STEP(CLIENT_STARTED);
-	rc = start(p, program ? p->ctl.stub : p->pid, program ? WIRE_CREATE : 0, &reply,
-		&mem);
+	for (int i = 0; rc == DTPROC_ESTALE && i < RETRIES; i++) {
+		victim_ctl_close(&p->ctl);
+		rc = try_start(p, program, &reply, &mem);
+	}
 	if (rc) {
 		/* Hanging up makes the keeper undo whatever it did. */
 		char text[ERR_TEXT_MAX];

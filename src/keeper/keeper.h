@@ -107,7 +107,8 @@ struct keeper {
 	volatile sig_atomic_t client_gone; /* a signal handler sets it, too */
 	uint8_t stopped_by; /* signal that somebody else stopped the victim with; 0 */
 	int deadline_ms;
-	int mem; /* /proc/PID/mem, or -1 */
+	int mem;    /* /proc/PID/mem, or -1 */
+	int victim; /* while it starts: pidfd of the process that is meant; -1 */
 	int signal_fd;
 
 	struct hash tasks;  /* by tid: struct task */
@@ -172,6 +173,8 @@ int wait_any(struct wait_event *out);
 int wait_one(pid_t tid, uint64_t timeout, struct wait_event *out);
 /* Blocks until something is to be waited for or until `deadline` (CLOCK_MONOTONIC ns). */
 void wait_sleep(uint64_t deadline);
+/* Is it a child of ours that was not waited for yet?  Then its PID is its own. */
+int wait_is_child(pid_t pid);
 /* Descriptor that is readable when SIGCHLD came; -1 before wait_init(). */
 int wait_init(void);
 void wait_drain_signal(void);
@@ -191,7 +194,11 @@ struct task *task_stopped(struct keeper *);
 
 /* ------------------------------------------------------------------ seize.c */
 
-/* Takes hold of all threads of k->pid and of processes that share its memory. */
+/*
+ * Takes hold of all threads of k->pid and of processes that share its memory.  When a
+ * number turns out to be another process's, ENOPROC or ESTALE, and the keeper ends: see
+ * the file.
+ */
 int seize_all(struct keeper *);
 /* Does process `pid` share the memory of the thread `live`? */
 int shares_memory(pid_t live, pid_t pid);
@@ -322,7 +329,8 @@ void end_let_go(struct keeper *, enum wire_end mode);
 void end_client_gone(struct keeper *);
 /* Successor of a dead keeper: takes its traps out and lets go (H4). */
 int end_repair(struct keeper *);
-/* start.c: WIRE_START; fills in the reply's value. */
-int start_victim(struct keeper *, const struct wire_request *, uint64_t *value);
+/* start.c: WIRE_START; fills in the reply's value.  `pidfd`: not with create. */
+int start_victim(
+	struct keeper *, const struct wire_request *, int pidfd, uint64_t *value);
 
 #endif

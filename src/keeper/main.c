@@ -187,7 +187,7 @@ int main(int argc, char **argv)
 	ignore_signals();
 	heed_cpu_limit();
 	k->signal_fd = wait_init();
-	k->mem = k->doorbell = -1;
+	k->mem = k->victim = k->doorbell = -1;
 	if (k->signal_fd < 0)
 		return 1;
 	STEP(KEEPER_RUNS);

@@ -5,15 +5,24 @@
  * Threads are seized without being stopped; those that a seized thread creates are
  * ours from birth, so the list is read until a whole reading finds none that is not
  * held.  Processes that share the victim's memory are held too: they execute its text.
+ *
+ * PIDs and TIDs are numbers, and by the time of the seizing a number can be another
+ * process's.  Once seized it stays where it is until we wait for its thread; so that is
+ * the moment to look whose it is, and whether the pidfd's process, which is the one that
+ * is meant, lives yet.  If not, the keeper ends at once without another word to any
+ * task: nothing has been stopped or changed, and the kernel detaches those that run.
  */
 #include "keeper.h"
 #include "ptrace.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define ROUNDS_MAX 10000
 
@@ -25,10 +34,39 @@ static void drain(struct keeper *k)
 		stops_dispatch(k, &ev);
 }
 
-/* Seizes one thread; 1: newly held, 0: held already or ended, or an error. */
-static int seize_one(struct keeper *k, pid_t tid, pid_t tgid)
+static int has_ended(int pidfd)
 {
-	if (task_get(k, tid))
+	struct pollfd p = {.fd = pidfd, .events = POLLIN};
+
+	return poll(&p, 1, 0) > 0;
+}
+
+/* A thread of process `tgid` was to be seized, from its list: has another one been? */
+static int check_seized(struct keeper *k, int list, const char *name, pid_t tgid)
+{
+	pid_t tid = (pid_t)atoi(name);
+	int mine = tgid == k->pid;
+
+	/* With a thread of it held already, its PID stays. */
+	if (mine && !tasks_left(k) && has_ended(k->victim)) {
+		k->finished = 1;
+		return err_set(DTPROC_ENOPROC, "pid %d has ended", k->pid);
+	}
+	/* One that is nowhere has become the first thread, by exec. */
+	if ((faccessat(list, name, F_OK, 0) == 0 || tgid_of(tid) < 0) &&
+		(mine || shares_memory(live_tid(k), tid)))
+		return 0;
+	k->finished = 1;
+	return err_set(
+		DTPROC_ESTALE, "thread %d of pid %d is another process's now", tid, tgid);
+}
+
+/* Seizes one thread of a list; 1: newly held, 0: held already or ended, or an error. */
+static int seize_one(struct keeper *k, int list, const char *name, pid_t tgid)
+{
+	pid_t tid = (pid_t)atoi(name);
+
+	if (tid <= 0 || task_get(k, tid))
 		return 0;
 	int code = pt_seize(tid, pt_options);
 	if (code == -ESRCH)
@@ -44,6 +82,9 @@ static int seize_one(struct keeper *k, pid_t tid, pid_t tgid)
 		return err_errno(code == -EPERM ? DTPROC_EPERM : DTPROC_ESYS, -code,
 			"pid %d: thread %d cannot be seized", k->pid, tid);
 	STEP(GRAB_ONE);
+	code = check_seized(k, list, name, tgid);
+	if (code)
+		return code;
 	return task_add(k, tid, tgid) ? 1 : DTPROC_ENOMEM;
 }
 
@@ -59,9 +100,8 @@ static int seize_round(struct keeper *k, pid_t pid)
 	if (!d)
 		return err_errno(DTPROC_ENOPROC, errno, "pid %d", pid);
 	while (code >= 0 && (e = readdir(d))) {
-		pid_t tid = (pid_t)strtol(e->d_name, NULL, 10);
-		if (tid > 0 && (code = seize_one(k, tid, pid)) > 0)
-			found++;
+		code = seize_one(k, dirfd(d), e->d_name, pid);
+		found += code > 0;
 	}
 	closedir(d);
 	return code < 0 ? code : found;

@@ -79,7 +79,7 @@ static void still_end(struct keeper *k, int was)
 
 static int op_start(struct keeper *k, struct call *c)
 {
-	int code = start_victim(k, c->req, &c->rep->value);
+	int code = start_victim(k, c->req, c->nfds ? c->fds[0] : -1, &c->rep->value);
 
 	c->send_fd = code ? -1 : k->mem;
 	return code;

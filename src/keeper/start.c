@@ -86,8 +86,11 @@ static int await_exec(struct keeper *k, uint64_t *value)
 
 static int create(struct keeper *k, uint64_t *value)
 {
-	int code = pt_seize(k->pid, pt_options | pt_options_created);
+	int code;
 
+	if (!wait_is_child(k->pid))
+		return err_set(DTPROC_EEXITED, "pid %d ended early", k->pid);
+	code = pt_seize(k->pid, pt_options | pt_options_created);
 	if (code)
 		return err_errno(DTPROC_ESYS, -code, "pid %d cannot be seized", k->pid);
 	if (!task_add(k, k->pid, k->pid))
@@ -103,21 +106,29 @@ static int create(struct keeper *k, uint64_t *value)
 	return code;
 }
 
-int start_victim(struct keeper *k, const struct wire_request *r, uint64_t *value)
+int start_victim(
+	struct keeper *k, const struct wire_request *r, int pidfd, uint64_t *value)
 {
 	int code;
 
 	if (r->pid <= 0) /* kill(2) would take it for a group */
 		return err_set(DTPROC_EINVAL, "%d is no PID", r->pid);
+	if (pidfd < 0 && !(r->flags & WIRE_CREATE))
+		return err_set(DTPROC_EPROTO, "no pidfd of the victim");
+	k->victim = pidfd;
 	k->pid = r->pid;
 	k->ledger->pid = r->pid;
 	k->deadline_ms = r->arg && r->arg < 600000 ? (int)r->arg : 2000;
 	k->created = (r->flags & WIRE_CREATE) != 0;
 	*value = (uint64_t)r->pid;
-	if (r->flags & WIRE_REPAIR)
-		return end_repair(k);
+	if (r->flags & WIRE_REPAIR) {
+		code = end_repair(k);
+		k->victim = -1; /* the caller's */
+		return code;
+	}
 	k->ledger->traps = 0;
 	code = k->created ? create(k, value) : grab(k);
+	k->victim = -1;
 	k->ev.want_end = k->ev.want_exec = k->ev.want_job = 0;
 	close(WIRE_FD_STUB);
 	if (!code) {
@@ -125,8 +136,8 @@ int start_victim(struct keeper *k, const struct wire_request *r, uint64_t *value
 		k->ev.want_job = k->stopped_by != 0;
 		return 0;
 	}
-	if (k->created)
-		kill(k->pid, SIGKILL); /* a child of ours: the PID is still its own */
+	if (k->created && wait_is_child(k->pid))
+		kill(k->pid, SIGKILL);
 	keeper_state(k, WIRE_ST_GONE);
 	return code;
 }

@@ -57,6 +57,13 @@ static int wait_for(pid_t tid, int flags, struct wait_event *out)
 	}
 }
 
+int wait_is_child(pid_t pid)
+{
+	siginfo_t si;
+
+	return waitid(P_PID, (id_t)pid, &si, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0;
+}
+
 int wait_any(struct wait_event *out)
 {
 	return wait_for(-1, WNOHANG, out);

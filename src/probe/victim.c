@@ -164,6 +164,17 @@ static int retire_modules(struct probe_victim *v)
 	return 0;
 }
 
+/* Files were found by the PID's number: if it lives, they were its own (rule A7). */
+static int still_there(struct probe_victim *v)
+{
+	struct dtproc_proc_status st;
+
+	dtproc_proc_status(v->proc, &st);
+	if (st.run != DTPROC_EXITED && st.run != DTPROC_KILLED)
+		return 0;
+	return err_set(DTPROC_ENOPROC, "pid %d has ended", (int)v->pid);
+}
+
 static int read_modules(struct probe_victim *v)
 {
 	CLEAN(victim_maps_free) struct victim_maps maps = {0};
@@ -179,7 +190,7 @@ static int read_modules(struct probe_victim *v)
 	v->entry = start.entry;
 	for (size_t i = 0; i < maps.n && !err; i++)
 		err = add_mapping(v, &maps.at[i], start.entry);
-	return err;
+	return err ? err : still_there(v);
 }
 
 void probe_victim_release(struct probe_victim *v)

@@ -36,22 +36,27 @@
 
 /* ------------------------------------------------- our keepers (rule C2) */
 
-static pthread_mutex_t keepers_lock = PTHREAD_MUTEX_INITIALIZER;
-static VEC(pid_t) keepers;
+struct keeper_id {
+	pid_t pid;
+	int pidfd; /* the ctl's: when it has ended the PID may be anyone's */
+};
 
-static int keepers_add(pid_t pid)
+static pthread_mutex_t keepers_lock = PTHREAD_MUTEX_INITIALIZER;
+static VEC(struct keeper_id) keepers;
+
+static int keepers_add(struct keeper_id id)
 {
 	pthread_mutex_lock(&keepers_lock);
-	int rc = vec_push(&keepers, pid);
+	int rc = vec_push(&keepers, id);
 	pthread_mutex_unlock(&keepers_lock);
 	return rc ? err_nomem("the list of keepers") : 0;
 }
 
-static void keepers_drop(pid_t pid)
+static void keepers_drop(int pidfd)
 {
 	pthread_mutex_lock(&keepers_lock);
 	for (size_t i = keepers.n; i-- > 0;)
-		if (keepers.at[i] == pid)
+		if (keepers.at[i].pidfd == pidfd)
 			vec_drop(&keepers, i);
 	if (keepers.n == 0)
 		vec_free(&keepers);
@@ -64,7 +69,7 @@ int victim_is_keeper(pid_t pid)
 
 	pthread_mutex_lock(&keepers_lock);
 	for (size_t i = 0; i < keepers.n && !found; i++)
-		found = keepers.at[i] == pid;
+		found = keepers.at[i].pid == pid && !victim_ended(keepers.at[i].pidfd);
 	pthread_mutex_unlock(&keepers_lock);
 	return found;
 }
@@ -153,7 +158,7 @@ static int connect_keeper(struct victim_ctl *c, const struct victim_program *pro
 		c->stub = got.stub_pid;
 		c->seq = 0;
 		c->broken = 0;
-		rc = keepers_add(got.keeper_pid);
+		rc = keepers_add((struct keeper_id){got.keeper_pid, got.keeper});
 	}
 	for (int i = WIRE_FD_REQUESTS; i <= WIRE_FD_CLIENT; i++)
 		close_fd(&s.fd[i]);
@@ -213,7 +218,7 @@ void victim_ctl_hang_up(struct victim_ctl *c)
 	}
 	/* Ours only where the client is a subreaper (start.c). */
 	waitid((idtype_t)P_PIDFD, (id_t)c->keeper, &info, WEXITED | WNOHANG | __WALL);
-	keepers_drop(c->keeper_pid);
+	keepers_drop(c->keeper);
 	close_fd(&c->keeper);
 }
 

@@ -153,6 +153,8 @@ static int slurp(int fd, char **text, size_t *len)
 		ssize_t got = read(fd, buf + n, room - n - 1);
 		if (got < 0 && errno == EINTR)
 			continue;
+		if (got < 0 && errno == ESRCH) /* it ended meanwhile */
+			return err_set(DTPROC_ENOPROC, "no such process");
 		if (got < 0)
 			return err_errno(
 				DTPROC_ESYS, errno, "cannot read the memory map");

@@ -25,7 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WIRE_VERSION 1u
+#define WIRE_VERSION 2u
 #define WIRE_MAGIC 0x64747077u /* "dtpw" */
 #define WIRE_TEXT_MAX 400
 
@@ -45,8 +45,10 @@ enum wire_fd {
  */
 enum wire_op {
 	WIRE_OP_NONE,
-	WIRE_START,    /* pid (create: the stub's), flags, arg = deadline ms -> fd: mem;
-			  value = created pid, or the errno with DTPROC_ENOEXEC */
+	WIRE_START,    /* pid (create: the stub's), flags, arg = deadline ms,
+			  fd 0 (not with create): its pidfd -> fd: mem;
+			  value = created pid, or the errno with DTPROC_ENOEXEC;
+			  DTPROC_ESTALE: a number went to another process, ask anew */
 	WIRE_CONTINUE, /* -> value = 1: ran now, 0: did not idle */
 	WIRE_STOP,     /* -> value = 1: stopped now, 0: idled already */
 	WIRE_PROGRAMS, /* count = bytes in bulk: wire_program headers, each followed by

@@ -102,10 +102,10 @@ static uint8_t text_byte(pid_t pid)
 
 /* --------------------------------------------------------------------- the wire */
 
-static uint64_t call(struct victim_ctl *c, struct wire_request r, int want)
+static uint64_t call_with(struct victim_ctl *c, struct wire_request r, int pass, int want)
 {
 	struct wire_reply rep = {0};
-	int fd = -1, code = victim_ctl_call(c, &r, NULL, 0, &rep, &fd);
+	int fd = -1, code = victim_ctl_call(c, &r, &pass, pass >= 0, &rep, &fd);
 
 	if (code != want)
 		print_message("%s: %s\n", wire_op_name(r.op), err_text());
@@ -113,6 +113,23 @@ static uint64_t call(struct victim_ctl *c, struct wire_request r, int want)
 	if (fd >= 0)
 		close(fd);
 	return rep.value;
+}
+
+static uint64_t call(struct victim_ctl *c, struct wire_request r, int want)
+{
+	return call_with(c, r, -1, want);
+}
+
+/* WIRE_START of a process that runs. */
+static void start(struct victim_ctl *c, pid_t pid, uint32_t flags)
+{
+	struct wire_request r = {
+		.op = WIRE_START, .pid = pid, .flags = flags, .arg = 2000};
+	int pidfd;
+
+	assert_int_equal(victim_pidfd_open(pid, &pidfd), 0);
+	call_with(c, r, pidfd, 0);
+	close(pidfd);
 }
 
 static uint64_t simple(struct victim_ctl *c, enum wire_op op)
@@ -123,7 +140,7 @@ static uint64_t simple(struct victim_ctl *c, enum wire_op op)
 static void grab(struct victim_ctl *c, pid_t pid)
 {
 	assert_int_equal(victim_ctl_open(c, NULL), 0);
-	call(c, (struct wire_request){.op = WIRE_START, .pid = pid, .arg = 2000}, 0);
+	start(c, pid, 0);
 }
 
 /* One program that does nothing: the ledger counts the hits. */
@@ -344,13 +361,54 @@ static void test_repair(void **state)
 	assert_int_equal(text_byte(pid), 0xcc);
 	kill(c.keeper_pid, SIGKILL);
 	assert_int_equal(victim_ctl_replace(&c), 0);
-	call(&c,
-		(struct wire_request){.op = WIRE_START, .pid = pid, .flags = WIRE_REPAIR},
-		0);
+	start(&c, pid, WIRE_REPAIR);
 	assert_int_equal(text_byte(pid), 0x55);
 	victim_ctl_close(&c);
 	kill(pid, SIGCONT);
 	finish(pid);
+}
+
+/* A7: the PID is another process's than the pidfd's, which has ended: it is let be. */
+static void test_another_process(void **state)
+{
+	struct wire_request r = {.op = WIRE_START, .arg = 2000};
+	struct victim_ctl c;
+	pid_t dead = fork(), pid;
+	int pidfd;
+
+	(void)state;
+	if (dead == 0)
+		_exit(0);
+	assert_int_equal(victim_pidfd_open(dead, &pidfd), 0);
+	assert_int_equal(waitpid(dead, NULL, 0), dead);
+	pid = spawn(3);
+	for (uint32_t flags = 0; flags <= WIRE_REPAIR; flags += WIRE_REPAIR) {
+		r.pid = pid;
+		r.flags = flags;
+		assert_int_equal(victim_ctl_open(&c, NULL), 0);
+		call_with(&c, r, pidfd, DTPROC_ENOPROC);
+		victim_ctl_close(&c);
+	}
+	close(pidfd);
+	finish(pid);
+}
+
+/* One that is no child of the keeper is no stub; and a grab wants a pidfd. */
+static void test_no_stub(void **state)
+{
+	struct wire_request r = {.op = WIRE_START, .flags = WIRE_CREATE, .arg = 2000};
+	struct victim_ctl c;
+
+	(void)state;
+	r.pid = spawn(1);
+	assert_int_equal(victim_ctl_open(&c, NULL), 0);
+	call(&c, r, DTPROC_EEXITED);
+	victim_ctl_close(&c);
+	r.flags = 0;
+	assert_int_equal(victim_ctl_open(&c, NULL), 0);
+	call(&c, r, DTPROC_EPROTO);
+	victim_ctl_close(&c);
+	finish(r.pid);
 }
 
 static int make_page(void **state)
@@ -371,6 +429,8 @@ int main(void)
 		cmocka_unit_test(test_killed),
 		cmocka_unit_test(test_hangup),
 		cmocka_unit_test(test_repair),
+		cmocka_unit_test(test_another_process),
+		cmocka_unit_test(test_no_stub),
 	};
 
 	return cmocka_run_group_tests(tests, make_page, NULL);
