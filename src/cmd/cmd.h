@@ -42,4 +42,13 @@ char *cmd_specifier(int letter, const char *arg);
 /* Prints "dtproc: " and a message on standard error. */
 void cmd_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* ---------------------------------------------------------------- stopped.c */
+
+/* From now on victims may be stopped: output is kept, Ctrl-Z waits. */
+void cmd_stopped(void);
+/* They run, or are let go of: says what was kept, and obeys. */
+void cmd_running(void);
+/* Where to write now what goes to `to`.  Borrowed until cmd_running(). */
+FILE *cmd_stream(FILE *to);
+
 #endif

@@ -9,6 +9,7 @@
  * is caught and not ignored, since a created victim inherits what is ignored.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -227,6 +228,7 @@ static int print_probe(const struct dtproc_probe_info *p, void *arg)
 
 static int list(FILE *out)
 {
+	out = cmd_stream(out);
 	fprintf(out, "%5s %10s %17s %33s %s\n", "ID", "PROVIDER", "MODULE", "FUNCTION",
 		"NAME");
 	return dtproc_each_probe(session, print_probe, out) < 0 ? fail() : 0;
@@ -248,6 +250,7 @@ static int trace(FILE *out)
 	catch_signals();
 	if (dtproc_go(session, NULL, NULL))
 		return fail();
+	cmd_running();
 	if (dtproc_getopt(session, "destructive") && !is_quiet())
 		cmd_error("allowing destructive actions");
 	while (status == DTPROC_WORK_OK && !interrupted && !ferror(out)) {
@@ -279,9 +282,12 @@ static int match_and_trace(const struct cmd_line *l, FILE *out)
 
 static int run(const struct cmd_line *l, FILE *out)
 {
-	if (each_item(l, "xb") || each_item(l, "cp") || each_item(l, "nsPmf"))
+	if (each_item(l, "xb"))
 		return -1;
-	if (l->bytecode && dtproc_print_programs(session, out))
+	cmd_stopped();
+	if (each_item(l, "cp") || each_item(l, "nsPmf"))
+		return -1;
+	if (l->bytecode && dtproc_print_programs(session, cmd_stream(out)))
 		return fail();
 	return l->mode == CMD_LIST ? list(out) : match_and_trace(l, out);
 }
@@ -310,21 +316,37 @@ static int with_session(const struct cmd_line *l)
 	out = open_output(l->output);
 	err = out ? run(l, out) : -1;
 	status = err ? CMD_FATAL : dtproc_exit_status(session);
+	/* A signal from now on finds no session to wake. */
+	interrupted++;
+	dtproc_close(session);
+	cmd_running();
 	if (out && fflush(out) && errno != EPIPE && !err) {
 		cmd_error("failed to write to %s: %s", l->output ? l->output : "<stdout>",
 			strerror(errno));
 		status = CMD_FATAL;
 	}
-	/* A signal from now on finds no session to wake. */
-	interrupted++;
-	dtproc_close(session);
 	return status;
+}
+
+/*
+ * Nothing that is opened later shall take the place of a standard file that is closed.
+ * These fail when they are used, as a closed one would, and are closed for victims.
+ */
+static void fill_gaps(void)
+{
+	for (int fd = 0; fd <= 2; fd++)
+		if (fcntl(fd, F_GETFD) < 0 &&
+			open("/dev/null", (fd ? O_RDONLY : O_WRONLY) | O_CLOEXEC) < 0)
+			return;
 }
 
 int main(int argc, char **argv)
 {
 	struct cmd_line line;
-	int status = cmd_parse(argc, argv, &line);
+	int status;
+
+	fill_gaps();
+	status = cmd_parse(argc, argv, &line);
 
 	if (status < 0 && line.mode == CMD_VERSION) {
 		printf("dtproc: %s\n", dtproc_version());

@@ -15,13 +15,14 @@ static const char letters[] = "+b:c:Cd:D:ef:Fhi:I:lL:m:n:o:p:P:qs:SU:vVwx:Z";
 
 void cmd_error(const char *fmt, ...)
 {
+	FILE *err = cmd_stream(stderr);
 	va_list ap;
 
-	fputs("dtproc: ", stderr);
+	fputs("dtproc: ", err);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	vfprintf(err, fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
+	fputc('\n', err);
 }
 
 void cmd_usage(FILE *f)

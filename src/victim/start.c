@@ -13,6 +13,9 @@
  * gone, a page that all three share tells what came out.  It shares the client's
  * table of descriptors, so that the keeper's pidfd, made at birth, is the client's.
  *
+ * CLONE_UNTRACED: who traces the client and its children (strace -f) does not get these,
+ * one of which has a tracer of its own.
+ *
  * The client may have threads, any of which may hold malloc's lock: after the clone
  * there are system calls only, and all they need was made before.
  *
@@ -74,7 +77,7 @@ struct kernel_action {
 
 BARE static long raw_clone(unsigned long flags, int *pidfd)
 {
-	return syscall(SYS_clone, flags, NULL, pidfd, NULL, 0);
+	return syscall(SYS_clone, flags | CLONE_UNTRACED, NULL, pidfd, NULL, 0);
 }
 
 BARE __attribute__((noreturn)) static void leave(int status)
