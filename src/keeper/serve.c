@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -387,9 +388,23 @@ static void close_call(struct call *c)
 			close(c->fds[i]);
 }
 
+/* What cannot be understood is answered, so that the client learns of our version. */
+static void refuse(
+	struct keeper *k, const struct wire_request *req, struct wire_reply *rep)
+{
+	log_line("keeper", 1, "request: %s", err_text());
+	k->client_gone = 1;
+	rep->op = req->op;
+	rep->seq = req->seq;
+	rep->code = DTPROC_EKEEPER;
+	snprintf(rep->text, sizeof rep->text, "%s", err_text());
+	if (wire_send(WIRE_FD_REQUESTS, rep, sizeof *rep, NULL, 0, MSG_DONTWAIT))
+		log_line("keeper", 1, "refusal: %s", err_text());
+}
+
 void serve_request(struct keeper *k)
 {
-	struct wire_request req;
+	struct wire_request req = {0};
 	struct wire_reply rep = {.magic = WIRE_MAGIC, .version = WIRE_VERSION};
 	struct call c = {.req = &req, .rep = &rep, .nfds = 3, .send_fd = -1};
 	long n = wire_recv(
@@ -397,9 +412,12 @@ void serve_request(struct keeper *k)
 
 	if (n == DTPROC_ETIMEOUT)
 		return;
-	if (n <= 0 || wire_check_request(&req, (size_t)n, k->request_seq)) {
-		log_line("keeper", 1, "request: %s", n ? err_text() : "hang-up");
+	if (n == 0) {
 		k->client_gone = 1;
+		return;
+	}
+	if (n < 0 || wire_check_request(&req, (size_t)n, k->request_seq)) {
+		refuse(k, &req, &rep);
 		return;
 	}
 	k->request_seq = req.seq;

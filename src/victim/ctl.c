@@ -258,24 +258,13 @@ static uint64_t now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-/* It ended before its first answer: no keeper at all, or one that has too little. */
-static int stillborn(void)
-{
-	CLEAN_FREE char *path = NULL;
-	int rc = victim_keeper_find(&path);
-
-	return rc ? rc
-		  : err_set(DTPROC_EKEEPER,
-			    "cannot start the keeper %s: it ended at once (is it a keeper, "
-			    "and has it memory enough?)",
-			    path);
-}
-
 static int lost(struct victim_ctl *c)
 {
 	c->broken = 1;
 	if (c->seq == 1)
-		return stillborn();
+		return err_set(DTPROC_EKEEPER,
+			"it ended at once (is it a keeper, and has it "
+			"memory enough?)");
 	return err_set(DTPROC_ELOST, "the keeper (pid %d) died", (int)c->keeper_pid);
 }
 
@@ -326,8 +315,8 @@ static int receive(struct victim_ctl *c, uint32_t op, uint64_t until,
 	}
 }
 
-int victim_ctl_call(struct victim_ctl *c, struct wire_request *req, const int *fds,
-	int nfds, struct wire_reply *reply, int *fd_out)
+static int call(struct victim_ctl *c, struct wire_request *req, const int *fds, int nfds,
+	struct wire_reply *reply, int *fd_out)
 {
 	int wait_ms = VICTIM_ANSWER_MS, fd = -1, rc;
 
@@ -354,6 +343,26 @@ int victim_ctl_call(struct victim_ctl *c, struct wire_request *req, const int *f
 	else
 		close_fd(&fd);
 	return 0;
+}
+
+/* When it is the binary's fault the error names it. */
+static int blame(int rc)
+{
+	CLEAN_FREE char *path = NULL;
+	char why[ERR_TEXT_MAX];
+
+	if (rc != DTPROC_EKEEPER)
+		return rc;
+	snprintf(why, sizeof why, "%s", err_text());
+	if (victim_keeper_find(&path))
+		return DTPROC_ENOMEM;
+	return err_set(rc, "cannot use the keeper %s: %s", path, why);
+}
+
+int victim_ctl_call(struct victim_ctl *c, struct wire_request *req, const int *fds,
+	int nfds, struct wire_reply *reply, int *fd)
+{
+	return blame(call(c, req, fds, nfds, reply, fd));
 }
 
 int victim_ctl_event(struct victim_ctl *c, struct wire_event *event, int *fd_out)

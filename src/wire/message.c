@@ -16,35 +16,43 @@ static int bad(const char *what, const char *why)
 	return err_set(DTPROC_EPROTO, "bad %s between client and keeper: %s", what, why);
 }
 
-static int check_head(const void *msg, size_t len, size_t want, const char *what)
+static int check_magic(const void *msg, size_t len, const char *what)
 {
-	uint32_t head[2];
+	uint32_t magic;
 
-	if (len != want)
+	if (len < sizeof magic)
 		return bad(what, "length");
-	memcpy(head, msg, sizeof head);
-	if (head[0] != WIRE_MAGIC)
-		return bad(what, "magic");
-	return 0;
+	memcpy(&magic, msg, sizeof magic);
+	return magic == WIRE_MAGIC ? 0 : bad(what, "magic");
 }
 
-static int check_version(uint32_t version, const char *what)
+/* Magic and version come first in each version; all else may differ. */
+static int check_head(
+	const void *msg, size_t len, size_t want, const char *what, const char *who)
 {
-	if (version == WIRE_VERSION)
-		return 0;
-	return err_set(DTPROC_EKEEPER,
-		"%s speaks version %u, not %u: library and keeper are of two installations",
-		what, version, WIRE_VERSION);
+	uint32_t head[2];
+	int rc = check_magic(msg, len, what);
+
+	if (rc)
+		return rc;
+	if (len < sizeof head)
+		return bad(what, "length");
+	memcpy(head, msg, sizeof head);
+	if (head[1] != WIRE_VERSION)
+		return err_set(DTPROC_EKEEPER,
+			"%s speaks version %u, not %u: library and keeper are of two "
+			"installations",
+			who, head[1], WIRE_VERSION);
+	return len == want ? 0 : bad(what, "length");
 }
 
 int wire_check_request(const void *msg, size_t len, uint32_t seq_after)
 {
 	const struct wire_request *r = msg;
+	int rc = check_head(msg, len, sizeof *r, "request", "the client");
 
-	if (check_head(msg, len, sizeof *r, "request"))
-		return DTPROC_EPROTO;
-	if (check_version(r->version, "the client"))
-		return DTPROC_EKEEPER;
+	if (rc)
+		return rc;
 	if (r->op == WIRE_OP_NONE || r->op >= WIRE_OP_COUNT)
 		return bad("request", "operation");
 	if (r->seq != seq_after + 1)
@@ -55,11 +63,10 @@ int wire_check_request(const void *msg, size_t len, uint32_t seq_after)
 int wire_check_reply(const void *msg, size_t len, uint32_t op, uint32_t seq)
 {
 	const struct wire_reply *r = msg;
+	int rc = check_head(msg, len, sizeof *r, "reply", "the keeper");
 
-	if (check_head(msg, len, sizeof *r, "reply"))
-		return DTPROC_EPROTO;
-	if (check_version(r->version, "the keeper"))
-		return DTPROC_EKEEPER;
+	if (rc)
+		return rc;
 	if (r->op != op || r->seq != seq)
 		return bad("reply", "sequence");
 	if (r->state >= WIRE_ST_COUNT || r->code > 0)
@@ -72,11 +79,10 @@ int wire_check_reply(const void *msg, size_t len, uint32_t op, uint32_t seq)
 int wire_check_event(const void *msg, size_t len)
 {
 	const struct wire_event *e = msg;
+	int rc = check_head(msg, len, sizeof *e, "event", "the keeper");
 
-	if (check_head(msg, len, sizeof *e, "event"))
-		return DTPROC_EPROTO;
-	if (check_version(e->version, "the keeper"))
-		return DTPROC_EKEEPER;
+	if (rc)
+		return rc;
 	if (e->kind == WIRE_EV_NONE || e->kind >= WIRE_EV_COUNT)
 		return bad("event", "kind");
 	if (e->state >= WIRE_ST_COUNT || !memchr(e->text, 0, sizeof e->text))
@@ -88,8 +94,10 @@ int wire_check_ack(const void *msg, size_t len, uint32_t seq)
 {
 	const struct wire_ack *a = msg;
 
-	if (check_head(msg, len, sizeof *a, "acknowledgement"))
+	if (check_magic(msg, len, "acknowledgement"))
 		return DTPROC_EPROTO;
+	if (len != sizeof *a)
+		return bad("acknowledgement", "length");
 	return a->seq == seq ? 0 : bad("acknowledgement", "sequence");
 }
 

@@ -205,7 +205,7 @@ struct wire_ledger {
 
 /* ------------------------------------------- checks; all of hostile messages */
 
-/* Each returns 0, or DTPROC_EPROTO with the text set. */
+/* Each returns 0, DTPROC_EPROTO, or DTPROC_EKEEPER: the other is of another version. */
 int wire_check_request(const void *msg, size_t len, uint32_t seq_after);
 int wire_check_reply(const void *msg, size_t len, uint32_t op, uint32_t seq);
 int wire_check_event(const void *msg, size_t len);

@@ -378,6 +378,39 @@ static void no_keeper(struct vic *v, const char *name, const char *make, const c
 	vic_check_free(v, name);
 }
 
+/*
+ * A keeper of another version: the true one behind a script that changes what is said to
+ * it (by `in`) or by it (by `out`).
+ */
+#define OTHER_VERSION(in, out)                                                           \
+	"cat >$T <<END; chmod 755 $T\n"                                                  \
+	"#!/usr/bin/env python3\n"                                                       \
+	"import os, socket, struct\n"                                                    \
+	"def say(to, words, more):\n"                                                    \
+	"    version = struct.unpack_from('I', words, 4)[0] + more\n"                    \
+	"    to.send(words[:4] + struct.pack('I', version) + words[8:])\n"               \
+	"client = socket.socket(fileno=os.dup(3))\n"                                     \
+	"ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n"      \
+	"os.dup2(theirs.fileno(), 3)\n"                                                  \
+	"if os.fork() == 0:\n"                                                           \
+	"    os.execv('$K', ['dtproc-keeper'])\n"                                        \
+	"os.close(3)\n"                                                                  \
+	"theirs.close()\n"                                                               \
+	"say(ours, client.recv(4096), " in ")\n"                                         \
+	"say(client, ours.recv(4096), " out ")\n"                                        \
+	"END"
+
+/* One that never answers, and does not end either. */
+static void asleep(struct vic *v)
+{
+	struct dtproc_proc *p;
+
+	false_keeper("asleep", "echo '#!/bin/sh\nsleep 1000' >$T; chmod 755 $T");
+	CHECK(dtproc_proc_grab(dt, v->pid, 0, &p) == DTPROC_ETIMEOUT, "%s",
+		dtproc_error_text());
+	vic_check_free(v, "asleep");
+}
+
 static void keepers(void)
 {
 	struct vic v;
@@ -399,6 +432,10 @@ static void keepers(void)
 		"ended at once");
 	no_keeper(&v, "killed", "echo '#!/bin/sh\nkill -9 $$' >$T; chmod 755 $T",
 		"ended at once");
+	no_keeper(&v, "older-than-us", OTHER_VERSION("0", "1"), "speaks version");
+	no_keeper(&v, "newer-than-us", OTHER_VERSION("1", "0"), "speaks version");
+	if (t_soak()) /* it is waited for, but not for ever */
+		asleep(&v);
 	/* A script that starts the true one is as good. */
 	false_keeper("wrapper", "echo \"#!/bin/sh\nexec $K\" >$T; chmod 755 $T");
 	create_once();

@@ -203,6 +203,10 @@ static void requests_are_checked(void **state)
 	r.version++;
 	assert_int_equal(wire_check_request(&r, sizeof r, 7), DTPROC_EKEEPER);
 	assert_non_null(strstr(err_text(), "two installations"));
+	/* of another length, as another version may be */
+	assert_int_equal(wire_check_request(&r, sizeof r - 4, 7), DTPROC_EKEEPER);
+	assert_int_equal(wire_check_request(&r, 8, 7), DTPROC_EKEEPER);
+	assert_int_equal(wire_check_request(&r, 4, 7), DTPROC_EPROTO);
 }
 
 static struct wire_reply good_reply(void)
