@@ -405,7 +405,7 @@ static void asleep(struct vic *v)
 {
 	struct dtproc_proc *p;
 
-	false_keeper("asleep", "echo '#!/bin/sh\nsleep 1000' >$T; chmod 755 $T");
+	false_keeper("asleep", "echo '#!/bin/sh\nexec sleep 1000' >$T; chmod 755 $T");
 	CHECK(dtproc_proc_grab(dt, v->pid, 0, &p) == DTPROC_ETIMEOUT, "%s",
 		dtproc_error_text());
 	vic_check_free(v, "asleep");

@@ -2,7 +2,7 @@
 /*
  * Clients that have too little of something: descriptors, memory, processes, file size,
  * CPU time.  Each limit rises until create and grab work; below that they fail with an
- * error, and leave nothing (rule C3).
+ * error, and leave nothing (rule C3).  And those that hold as many victims as they can.
  */
 #include "lib.h"
 
@@ -217,6 +217,130 @@ static void cpu_time(void)
 	vic_end(&held);
 }
 
+/* --------------------------------------------------------- five hundred at once */
+
+#define MOST 500
+#define CREATED 50
+
+static struct dtproc *dt;
+static int handles;
+static struct dtproc_proc *crowd[MOST];
+static pid_t crowd_pid[MOST];
+
+static void sleep_on(void)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;)
+		page_nap(1000000000);
+}
+
+static void fill_crowd(void)
+{
+	char *argv[] = {"/bin/sleep", "1000", NULL};
+
+	for (int i = 0; i < handles; i++) {
+		if (i < CREATED) {
+			OK(dtproc_proc_create(dt, argv[0], argv, NULL, &crowd[i]));
+			crowd_pid[i] = dtproc_proc_pid(crowd[i]);
+		} else {
+			crowd_pid[i] = fork();
+			if (crowd_pid[i] == 0)
+				sleep_on();
+			OK(dtproc_proc_grab(dt, crowd_pid[i], 0, &crowd[i]));
+		}
+		OK(dtproc_proc_continue(crowd[i]));
+	}
+}
+
+/* How many of them are as they should be behind the end of control. */
+static int crowd_right(void)
+{
+	int n = 0;
+
+	for (int i = 0; i < handles; i++)
+		n += i < CREATED ? !proc_alive(crowd_pid[i])
+				 : proc_status(crowd_pid[i], "TracerPid") == 0;
+	return n;
+}
+
+static void five_hundred(void)
+{
+	struct rlimit files;
+	uint64_t from = page_clock();
+
+	handles = t_times(150, MOST);
+	getrlimit(RLIMIT_NOFILE, &files);
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
+	NEED(files.rlim_cur >= (rlim_t)handles * 10, "%lu descriptors",
+		(long)files.rlim_cur);
+	OK(dtproc_open(NULL, &dt));
+	fill_crowd();
+	t_note("%d held after %llu ms, %d descriptors", handles,
+		(unsigned long long)(page_clock() - from) / 1000000, proc_fds());
+	CHECK(proc_keepers() == handles, "%d keepers", proc_keepers());
+	for (int i = 0; i < handles; i++)
+		OK(dtproc_proc_stop(crowd[i]));
+	for (int i = 0; i < handles; i++)
+		OK(dtproc_proc_continue(crowd[i]));
+	dtproc_close(dt);
+	CHECK(crowd_right() == handles, "%d of %d", crowd_right(), handles);
+	CHECK(proc_fds() < 20, "%d descriptors", proc_fds());
+	check_no_keeper("five hundred");
+}
+
+/* Holds as many as its descriptors suffice for. */
+#define FEW 80
+
+static void hold_few(void *arg)
+{
+	struct rlimit files = {400, 400};
+	struct vic *v = arg;
+	int n = 0, rc = 0;
+
+	setrlimit(RLIMIT_NOFILE, &files);
+	OK(dtproc_open(NULL, &dt));
+	while (n < FEW && (rc = dtproc_proc_grab(dt, crowd_pid[n], 0, &crowd[n])) == 0)
+		n++;
+	CHECK(n < FEW && rc == DTPROC_ESYS &&
+			strstr(dtproc_error_text(), "Too many open files"),
+		"%d held, %d: %s", n, rc, dtproc_error_text());
+	CHECK(proc_status(crowd_pid[n], "TracerPid") == 0, "the one too many is held");
+	for (int i = 0; i < n; i++)
+		OK(dtproc_proc_continue(crowd[i]));
+	v->page->helper = t_failures() ? -1 : n;
+	pause();
+}
+
+static int few_free(void)
+{
+	int n = 0;
+
+	for (int i = 0; i < FEW; i++)
+		n += proc_status(crowd_pid[i], "TracerPid") == 0 &&
+		     proc_state(crowd_pid[i]) == 'S';
+	return n;
+}
+
+static void too_many(void)
+{
+	struct vic v;
+	pid_t pid;
+
+	vic_page(&v);
+	for (int i = 0; i < FEW; i++)
+		if ((crowd_pid[i] = fork()) == 0)
+			sleep_on();
+	pid = client_fork(hold_few, &v);
+	CHECK(WITHIN(20000, v.page->helper) && v.page->helper > 20, "%d", v.page->helper);
+	CHECK(proc_keepers() == v.page->helper, "%d keepers", proc_keepers());
+	kill(pid, SIGKILL);
+	wait_status(pid, 1000);
+	CHECK(WITHIN(2000, few_free() == FEW), "%d of %d are free", few_free(), FEW);
+	check_no_keeper("the client of too many");
+	unlink(v.file);
+}
+
 static const struct t_case cases[] = {
 	{"descriptors", descriptors, 60, 60},
 	{"address-space", address_space, 60, 300},
@@ -224,6 +348,8 @@ static const struct t_case cases[] = {
 	{"file-size", file_size, 60, 300},
 	{"processes", processes, 60, 60},
 	{"cpu-time", cpu_time, 60, 60},
+	{"five-hundred", five_hundred, 90, 180},
+	{"too-many", too_many, 60, 60},
 };
 
 T_MAIN(cases)
