@@ -52,6 +52,14 @@ check-asan:
 check-tsan:
 	@$(MAKE) --no-print-directory check SAN=thread
 
+# Each rule of docs/process-control.md taken out in turn: a test must notice.
+check-mutations:
+	@tools/deps build test
+	@test -f build-mutations/build.ninja || \
+		meson setup build-mutations -Dmutations=true -Dtests=enabled
+	@ninja -C build-mutations
+	@tests/mutate build-mutations $(RULES)
+
 coverage:
 	@tools/deps coverage
 	@$(MAKE) --no-print-directory check COVERAGE=1 || echo "coverage: of a failed check"
@@ -80,7 +88,7 @@ install: all
 	@test -n "$(DESTDIR)" || /sbin/ldconfig 2>/dev/null || true
 
 clean:
-	rm -rf build build-san-* build-coverage build-fuzz
+	rm -rf build build-san-* build-coverage build-fuzz build-mutations
 
 help:
 	@echo "make              build/dtproc and the library"
@@ -90,10 +98,11 @@ help:
 	@echo "make bench        the figures, beside ltrace, gdb and bpftrace"
 	@echo "make tidy         the rules of the house (RATCHET=1: tighten them)"
 	@echo "make check-asan   check, built with ASan and UBSan; check-tsan: with TSan"
+	@echo "make check-mutations  each rule taken out in turn: a test must notice (RULES=...)"
 	@echo "make coverage     check, and which lines it ran"
 	@echo "make fuzz         each parser for FUZZ_SECONDS=$(FUZZ_SECONDS)"
 	@echo "make install      to PREFIX=$(PREFIX) below DESTDIR"
 	@echo "make clean"
 
-.PHONY: all tests-ready demo check soak check-asan check-tsan coverage bench tidy fuzz \
-	install clean help
+.PHONY: all tests-ready demo check soak check-asan check-tsan check-mutations coverage \
+	bench tidy fuzz install clean help

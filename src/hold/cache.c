@@ -7,6 +7,7 @@
  */
 #include "handle.h"
 
+#include <base/rule.h>
 void cache_enter(struct dtproc_proc *p)
 {
 	list_add(&p->session->recent, &p->recent);
@@ -23,7 +24,7 @@ void cache_leave(struct dtproc_proc *p)
 
 void cache_use(struct dtproc_proc *p)
 {
-	if (list_empty(&p->recent))
+	if (list_empty(&p->recent) || !RULE(A5, recent))
 		return;
 	list_remove(&p->recent);
 	list_add(&p->session->recent, &p->recent);
@@ -33,7 +34,7 @@ static struct dtproc_proc *oldest_unused(struct hold_session *s)
 {
 	for (struct list *it = s->recent.prev; it != &s->recent; it = it->prev) {
 		struct dtproc_proc *p = list_entry(it, struct dtproc_proc, recent);
-		if (p->refs == 0 && p->phase == HOLD_READY)
+		if ((p->refs == 0 || !RULE(A5, unused)) && p->phase == HOLD_READY)
 			return p;
 	}
 	return NULL;
@@ -43,7 +44,8 @@ void cache_evict(struct hold_session *s, unsigned room, struct list *doomed)
 {
 	struct dtproc_proc *p;
 
-	while (s->cached + room > s->options.cache_limit && (p = oldest_unused(s))) {
+	while (RULE(A5, limit) && s->cached + room > s->options.cache_limit &&
+		(p = oldest_unused(s))) {
 		table_unlink(p);
 		p->phase = HOLD_CLOSING;
 		list_append(doomed, &p->recent);

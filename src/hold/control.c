@@ -15,6 +15,7 @@
 
 #include <base/clean.h>
 #include <base/log.h>
+#include <base/rule.h>
 #include <base/step.h>
 
 #include <errno.h>
@@ -187,7 +188,7 @@ static void block_signals(sigset_t *old)
 		SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGSYS, SIGTRAP};
 	sigset_t set;
 
-	sigfillset(&set);
+	(RULE(B3, signals) ? sigfillset : sigemptyset)(&set);
 	for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
 		sigdelset(&set, own[i]);
 	pthread_sigmask(SIG_SETMASK, &set, old);

@@ -6,7 +6,9 @@
 #include "handle.h"
 
 #include <base/clean.h>
+#include <base/rule.h>
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -84,12 +86,12 @@ static int open_claimed(struct dtproc_proc *p, unsigned flags)
 static int still_holds(struct dtproc_proc *p, int *rc)
 {
 	*rc = 0;
-	if (victim_ended(p->pidfd))
+	if (RULE(A7, process) ? victim_ended(p->pidfd) : kill(p->pid, 0))
 		return 0;
 	if (p->kind == HOLD_CONTROL)
 		return !state_ended(p);
 	CLEAN(hold_leave) struct hold_guard g = hold_enter(p);
-	*rc = image_refresh(p);
+	*rc = RULE(A7, image) ? image_refresh(p) : 0;
 	return 1;
 }
 
@@ -98,7 +100,7 @@ static int join_held(struct dtproc_proc *p, unsigned flags)
 {
 	if (p->kind == HOLD_RDONLY || flags & DTPROC_GRAB_RDONLY)
 		return 0;
-	return monitor(p, flags);
+	return RULE(A11, monitor) ? monitor(p, flags) : 0;
 }
 
 /* A handle was found; 1: it was of a process that is gone, look again. */
@@ -170,7 +172,8 @@ static int grab(
 static void set_target(struct hold_session *s, enum hold_for whose, pid_t pid)
 {
 	pthread_mutex_lock(&s->table_lock);
-	if (whose == HOLD_FOR_CLIENT && s->target == 0)
+	if ((whose == HOLD_FOR_CLIENT || !RULE(A12, library)) &&
+		(s->target == 0 || !RULE(A12, first)))
 		s->target = pid;
 	pthread_mutex_unlock(&s->table_lock);
 }

@@ -12,6 +12,7 @@
 
 #include <base/clean.h>
 #include <base/log.h>
+#include <base/rule.h>
 
 #include <errno.h>
 #include <stdio.h>
@@ -53,9 +54,10 @@ static void queue(struct hold_notice *n)
 	struct hold_session *s = n->proc->session;
 
 	pthread_mutex_lock(&s->notice_lock);
-	list_append(&s->notices, &n->link);
+	(RULE(H1, order) ? list_append : list_add)(&s->notices, &n->link);
 	pthread_mutex_unlock(&s->notice_lock);
-	hold_wake(s);
+	if (RULE(H2, wake))
+		hold_wake(s);
 }
 
 static void fill(struct hold_notice *n, struct dtproc_proc *p,
@@ -92,6 +94,8 @@ int notice_purge(struct dtproc_proc *p)
 {
 	struct hold_session *s = p->session;
 
+	if (!RULE(H3, purge)) /* the handle stays, lest what is told were freed memory */
+		return 0;
 	pthread_mutex_lock(&s->notice_lock);
 	list_each(it, &s->notices) {
 		struct hold_notice *n = list_entry(it, struct hold_notice, link);
@@ -101,7 +105,7 @@ int notice_purge(struct dtproc_proc *p)
 		if (!n->embedded)
 			free(n);
 	}
-	int free_now = p->pins == 0;
+	int free_now = p->pins == 0 || !RULE(H3, pin);
 	p->defunct = 1;
 	pthread_mutex_unlock(&s->notice_lock);
 	return free_now;

@@ -11,6 +11,7 @@
 
 #include <base/clean.h>
 #include <base/log.h>
+#include <base/rule.h>
 #include <base/step.h>
 
 #include <signal.h>
@@ -80,7 +81,7 @@ void request_lost(struct dtproc_proc *p, const char *why)
 		return;
 	snprintf(text, sizeof text, "%s", why);
 	log_line("hold", 1, "pid %d: %s: repairing", (int)p->pid, text);
-	if (repair(p) && !victim_ended(p->pidfd)) {
+	if (RULE(H4, repair) && repair(p) && !victim_ended(p->pidfd)) {
 		log_line("hold", 1, "pid %d: no repair: %s", (int)p->pid, err_text());
 		snprintf(
 			text, sizeof text, "%.60s; not repaired: %.50s", why, err_text());

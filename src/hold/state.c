@@ -8,6 +8,7 @@
 
 #include <base/clean.h>
 #include <base/log.h>
+#include <base/rule.h>
 
 #include <errno.h>
 #include <poll.h>
@@ -125,7 +126,8 @@ void state_end(struct dtproc_proc *p, enum dtproc_proc_run how, int code, const 
 		p->status.run = how;
 		p->status.code = code;
 		snprintf(p->status.why, sizeof p->status.why, "%s", why);
-		pthread_cond_broadcast(&p->state_changed);
+		if (RULE(B5, wake))
+			pthread_cond_broadcast(&p->state_changed);
 	}
 	st = p->status;
 	pthread_mutex_unlock(&p->state_lock);

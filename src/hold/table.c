@@ -9,6 +9,7 @@
 
 #include <base/hash.h>
 #include <base/log.h>
+#include <base/rule.h>
 
 #include <stdlib.h>
 
@@ -35,7 +36,7 @@ void table_init_locks(struct hold_session *s)
 
 int table_init(struct hold_session *s)
 {
-	unsigned n = round_up(s->options.buckets);
+	unsigned n = RULE(A1, power) ? round_up(s->options.buckets) : s->options.buckets;
 
 	s->buckets = calloc(n, sizeof *s->buckets);
 	if (!s->buckets)
@@ -89,9 +90,10 @@ static void link_new(struct dtproc_proc *p)
 static void make_stale(struct dtproc_proc *p, struct list *doomed)
 {
 	p->stale = 1;
-	list_remove(&p->bucket);
+	if (RULE(A6, skip))
+		list_remove(&p->bucket);
 	cache_leave(p);
-	if (p->refs > 0)
+	if (p->refs > 0 || !RULE(A6, idle))
 		return;
 	list_remove(&p->age);
 	p->phase = HOLD_CLOSING;
@@ -119,9 +121,9 @@ static struct dtproc_proc *find_settled(struct hold_session *s, pid_t pid)
 /* One more reference to the settled handle of `pid` that serves `kind`, or NULL. */
 static struct dtproc_proc *use(struct dtproc_proc *p, enum hold_kind kind)
 {
-	if (!p || (p->kind == HOLD_RDONLY && kind == HOLD_CONTROL))
+	if (!p || (p->kind == HOLD_RDONLY && kind == HOLD_CONTROL && RULE(A6, upgrade)))
 		return NULL;
-	p->refs++;
+	p->refs += RULE(A2, count);
 	cache_use(p);
 	return p;
 }
@@ -215,8 +217,9 @@ static int unref(struct dtproc_proc *p, struct list *doomed)
 	}
 	if (--p->refs > 0)
 		return 0;
-	if (p->kind == HOLD_RDONLY && !p->stale) {
-		cache_evict(p->session, 0, doomed);
+	if (p->kind == HOLD_RDONLY && RULE(A4, idle) && (!p->stale || !RULE(A6, close))) {
+		if (RULE(A5, surplus))
+			cache_evict(p->session, 0, doomed);
 		return 0;
 	}
 	p->phase = HOLD_CLOSING;

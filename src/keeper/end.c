@@ -22,7 +22,7 @@ static void detach_all(struct keeper *k)
 	hash_each(&k->tasks, i) {
 		struct task *t = k->tasks.slots[i].value;
 		if (t->run == TASK_STOPPED)
-			pt_detach(t->tid, t->sig);
+			pt_detach(t->tid, RULE(D3, detach) ? t->sig : 0);
 		STEP(END_ONE);
 		free(t);
 	}
@@ -53,9 +53,10 @@ static void let_run(struct keeper *k, enum wire_end mode)
 	if (stops_try_hold(k))
 		log_line("end", 1, "letting go all the same: %s", err_text());
 	STEP(END_HELD);
-	sites_lift(k);
+	if (RULE(H5, text))
+		sites_lift(k);
 	STEP(END_LIFTED);
-	if (k->state != WIRE_ST_GONE && mode == WIRE_END_STOPPED)
+	if (k->state != WIRE_ST_GONE && mode == WIRE_END_STOPPED && RULE(A9, stopped))
 		kill(k->pid, SIGSTOP);
 	detach_all(k);
 	STEP(END_DONE);
@@ -64,7 +65,7 @@ static void let_run(struct keeper *k, enum wire_end mode)
 void end_let_go(struct keeper *k, enum wire_end mode)
 {
 	if (mode == WIRE_END_DEFAULT)
-		mode = k->created ? WIRE_END_KILL : WIRE_END_RUN;
+		mode = k->created && RULE(A10, kill) ? WIRE_END_KILL : WIRE_END_RUN;
 	if (mode == WIRE_END_KILL && k->state != WIRE_ST_GONE)
 		kill_victim(k);
 	/* Processes that share its memory may live on. */
@@ -76,7 +77,8 @@ void end_let_go(struct keeper *k, enum wire_end mode)
 void end_client_gone(struct keeper *k)
 {
 	/* Stopped on purpose by somebody else: kill and run are both suspended (G1). */
-	if (k->stopped_by == SIGSTOP)
+	if (k->stopped_by == SIGSTOP ? RULE(G1, suspend)
+				     : k->stopped_by && !RULE(G1, job))
 		end_let_go(k, WIRE_END_RUN);
 	else if (k->state != WIRE_ST_START)
 		end_let_go(k, WIRE_END_DEFAULT);

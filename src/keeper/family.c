@@ -108,7 +108,7 @@ static void let_child_go(struct keeper *k, struct task *t)
 	t->run = TASK_STOPPED;
 	if (mem < 0)
 		mem = open_hidden(k, t);
-	if (mem < 0 || sites_clean_copy(k, mem)) {
+	if (mem < 0 || (RULE(F2, clean) && sites_clean_copy(k, mem))) {
 		/* It stays with us and passes over its traps: better than to die of one.
 		 */
 		log_line("family", 1, "child %d of %d is kept: %s", tid, k->pid,
@@ -163,7 +163,7 @@ void family_newborn(struct keeper *k, pid_t tid, int status)
 		return;
 	}
 	t->run = TASK_STOPPED;
-	if (tgid == k->pid || shares_memory(live_tid(k), tgid))
+	if (tgid == k->pid || (RULE(F2, shared) && shares_memory(live_tid(k), tgid)))
 		return;
 	let_child_go(k, t);
 }
@@ -216,7 +216,7 @@ static void victim_executed(struct keeper *k)
 	if (!t)
 		return;
 	*t = (struct task){.tid = k->pid, .tgid = k->pid, .run = TASK_STOPPED};
-	if (setid_reexec(k, t)) {
+	if (RULE(F4, victim) && setid_reexec(k, t)) {
 		task_drop(k, k->pid);
 		events_end(k, WIRE_EV_LOST, 0,
 			"it executes a set-id program, which keeps its privileges only "
@@ -239,7 +239,7 @@ static void sharer_executed(struct keeper *k, struct task *t)
 	pid_t tid = t->tid, tgid = t->tgid;
 
 	drop_threads(k, tgid, tid);
-	if (!setid_reexec(k, t))
+	if (!RULE(F4, child) || !setid_reexec(k, t))
 		pt_detach(tid, 0);
 	task_drop(k, tid);
 }

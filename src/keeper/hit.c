@@ -240,7 +240,12 @@ static void go_past(struct keeper *k, struct task *t, struct site *s)
 {
 	const long pc = arch_user_offset(ARCH_PC);
 
-	if (s->way == ARCH_SLOT && s->slot) {
+	if (!RULE(D2, gap)) { /* step over the lifted trap; others run through */
+		pt_poke_user(t->tid, pc, s->addr);
+		site_lift(k, s);
+		stops_step(k, t);
+		site_plant(k, s);
+	} else if (s->way == ARCH_SLOT && s->slot) {
 		pt_poke_user(t->tid, pc, s->slot);
 	} else if (s->way != ARCH_EMULATE || emulate(k, t, s)) {
 		if (s->way == ARCH_EMULATE)
@@ -253,7 +258,7 @@ static void go_past(struct keeper *k, struct task *t, struct site *s)
 
 void hit_dispatch(struct keeper *k, struct task *t, struct site *s)
 {
-	if (t->sharer)
+	if (t->sharer && RULE(F2, uncounted))
 		k->ledger->passed++;
 	else if (!t->repeat_pc || !is_repeat(t, s))
 		run_users(k, t, s);

@@ -18,6 +18,7 @@
 #include <base/err.h>
 #include <base/hash.h>
 #include <base/log.h>
+#include <base/rule.h>
 #include <base/step.h>
 #include <base/vec.h>
 #include <bpf/bpf.h>

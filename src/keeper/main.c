@@ -61,7 +61,7 @@ static void stop_as_wanted(struct keeper *k)
 		k->held = 0;
 		return;
 	}
-	if (stops_hold(k)) {
+	if (RULE(D2, others) && stops_hold(k)) {
 		events_error(k);
 		k->hits.n = 0;
 		return;
@@ -99,10 +99,11 @@ static void free_sharers(struct keeper *k)
 
 static void look_around(struct keeper *k, int timeout)
 {
+	int serves = RULE(B4, outstanding) || !k->ev.outstanding;
 	struct pollfd p[] = {
-		{.fd = WIRE_FD_REQUESTS, .events = POLLIN},
+		{.fd = serves ? WIRE_FD_REQUESTS : -1, .events = POLLIN},
 		{.fd = WIRE_FD_EVENTS, .events = POLLIN},
-		{.fd = WIRE_FD_CLIENT, .events = POLLIN},
+		{.fd = RULE(H5, pidfd) ? WIRE_FD_CLIENT : -1, .events = POLLIN},
 		{.fd = k->signal_fd, .events = POLLIN},
 	};
 

@@ -112,7 +112,7 @@ static int seize_process(struct keeper *k, pid_t pid)
 	for (int i = 0; i < ROUNDS_MAX; i++) {
 		drain(k);
 		int found = seize_round(k, pid);
-		if (found <= 0)
+		if (found <= 0 || !RULE(B7, rounds))
 			return found;
 	}
 	return err_set(
@@ -142,7 +142,7 @@ int seize_all(struct keeper *k)
 {
 	int code = seize_process(k, k->pid);
 
-	if (!code)
+	if (!code && RULE(F2, before))
 		code = seize_sharers(k);
 	if (!code && !k->tasks.n)
 		code = err_set(DTPROC_ENOPROC, "pid %d: no such process", k->pid);

@@ -89,7 +89,8 @@ static int op_start(struct keeper *k, struct call *c)
 static int op_continue(struct keeper *k, struct call *c)
 {
 	c->rep->value = 1;
-	sites_prepare(k);
+	if (RULE(D1, retry))
+		sites_prepare(k);
 	/* Hits that are still to be told, or are being reacted to, come first. */
 	if (k->hits.n || k->ev.outstanding == WIRE_EV_BREAKPOINT) {
 		keeper_state(k, WIRE_ST_EVENT);
@@ -106,7 +107,8 @@ static int op_stop(struct keeper *k, struct call *c)
 
 	if (code || k->state == WIRE_ST_GONE)
 		return code;
-	sites_lift(k);
+	if (RULE(C5, lift))
+		sites_lift(k);
 	STEP(STOP_DONE);
 	keeper_state(k, WIRE_ST_IDLE);
 	c->rep->value = 1;

@@ -76,13 +76,13 @@ static void settle_call(struct keeper *k, struct task *t, int sig)
 {
 	struct user_regs_struct regs;
 
-	if (is_ignored(t->tgid, sig)) {
+	if (RULE(D4, ignored) && is_ignored(t->tgid, sig)) {
 		signal_mend_call(k, t);
 		return;
 	}
 	if (!t->rewound_pc || pt_get_regs(t->tid, &regs))
 		return;
-	if (arch_get(&regs, ARCH_PC) == t->rewound_pc) {
+	if (arch_get(&regs, ARCH_PC) == t->rewound_pc && RULE(D4, handled)) {
 		arch_unrewind_call(&regs, t->rewound_nr);
 		pt_set_regs(t->tid, &regs);
 	}
@@ -123,7 +123,7 @@ static void leave_slot(struct keeper *k, struct task *t, struct site *s, int sig
 
 	if (pt_get_siginfo(tid, &si))
 		return;
-	if (!is_fault(&si) && !s->syscall) {
+	if (!is_fault(&si) && !s->syscall && RULE(D6, slot)) {
 		if (stops_step(k, t) || t->sig)
 			return; /* gone, or the instruction has faulted: that comes first
 				 */
@@ -131,14 +131,17 @@ static void leave_slot(struct keeper *k, struct task *t, struct site *s, int sig
 		if (!pt_peek_user(tid, arch_user_offset(ARCH_PC), &pc) &&
 			site_of_slot(k, pc, &at) && pc != s->slot)
 			pt_poke_user(tid, arch_user_offset(ARCH_PC), at);
-		pt_set_siginfo(tid, &si);
+		if (RULE(D3, siginfo))
+			pt_set_siginfo(tid, &si);
 		t->sig = sig;
 		return;
 	}
 	pt_peek_user(tid, arch_user_offset(ARCH_SP), &sp);
 	pt_poke_user(tid, arch_user_offset(ARCH_PC), s->addr);
-	t->repeat_pc = s->addr;
-	t->repeat_sp = sp;
+	if (is_fault(&si) ? RULE(D6, fault) : RULE(D6, slot)) {
+		t->repeat_pc = s->addr;
+		t->repeat_sp = sp;
+	}
 	t->sig = sig;
 }
 
@@ -151,7 +154,7 @@ void signal_dispatch(struct keeper *k, struct task *t, int sig)
 	STEP(SIGNAL_SEEN);
 	if (pt_peek_user(tid, arch_user_offset(ARCH_PC), &pc))
 		return;
-	struct site *s = site_of_slot(k, pc, &at);
+	struct site *s = RULE(D6, signal) ? site_of_slot(k, pc, &at) : NULL;
 	if (s && pc == s->slot) {
 		leave_slot(k, t, s, sig);
 		return;
@@ -221,11 +224,11 @@ void signal_mend_trap(struct keeper *k, struct task *t)
 	if ((status_mask(k->pid, "SigCgt:") | status_mask(k->pid, "SigIgn:")) &
 		bit(SIGTRAP))
 		return;
-	if (blocked) {
+	if (blocked && RULE(D7, mask)) {
 		pt_set_mask(tid, mask | bit(SIGTRAP));
 		t->mask = mask | bit(SIGTRAP);
 		t->mask_known = 1;
 	}
-	if (k->trap_handled)
+	if (k->trap_handled && RULE(D7, action))
 		restore_action(k, t);
 }

@@ -290,7 +290,7 @@ static struct site *site_make(struct keeper *k, dtproc_addr addr)
 
 static void site_drop(struct keeper *k, struct site *s)
 {
-	if (site_lift(k, s))
+	if (RULE(D5, lift) && site_lift(k, s))
 		return; /* stays known, without users: its hits are passed over */
 	hash_take(&k->sites, s->addr);
 	if (s->slot) {

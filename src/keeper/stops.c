@@ -83,7 +83,7 @@ static void job_change(struct keeper *k, int sig)
 	if (k->stopped_by == sig)
 		return;
 	k->stopped_by = (uint8_t)sig;
-	k->ev.want_job = 1;
+	k->ev.want_job = RULE(G2, told);
 	if (sig && k->state == WIRE_ST_RUN)
 		keeper_state(k, WIRE_ST_STOPPED);
 	else if (!sig && k->state == WIRE_ST_STOPPED)
@@ -94,7 +94,7 @@ void stops_group(struct keeper *k, struct task *t, int sig)
 {
 	int was_listening = t->listen;
 
-	t->listen = sig != SIGTRAP;
+	t->listen = sig != SIGTRAP && RULE(G1, listen);
 	if (!t->sharer && t->listen)
 		job_change(k, sig);
 	else if (!t->sharer && was_listening)
@@ -108,8 +108,9 @@ static void on_event_stop(struct keeper *k, struct task *t, int sig)
 	stops_group(k, t, sig);
 	if (!pt_get_mask(t->tid, &t->mask))
 		t->mask_known = 1;
-	signal_mend_call(k, t);
-	if (k->held && pt_trap_pending(t->tid)) {
+	if (RULE(D4, interrupt))
+		signal_mend_call(k, t);
+	if (k->held && RULE(H5, pending) && pt_trap_pending(t->tid)) {
 		t->run = TASK_RUNS;
 		t->at_event = 0;
 		pt_cont(t->tid, 0);
@@ -153,7 +154,8 @@ static void on_trap(struct keeper *k, struct task *t)
 		return;
 	}
 	if (!is_ours(k, t, &addr, &s)) {
-		signal_dispatch(k, t, SIGTRAP);
+		if (RULE(D3, trap))
+			signal_dispatch(k, t, SIGTRAP);
 		return;
 	}
 	STEP(HIT_SEEN);
@@ -333,7 +335,8 @@ static int await_all(struct keeper *k, uint64_t deadline)
 			return 0;
 		uint64_t now = now_ns();
 		if (now >= ask_at) {
-			find_quiet(k);
+			if (RULE(B7, vfork))
+				find_quiet(k);
 			ask_at = now + SILENT_NS;
 			if (!count_running(k))
 				return 0;
@@ -361,7 +364,7 @@ static void normalize_all(struct keeper *k)
 {
 	hash_each(&k->tasks, i) {
 		struct task *t = k->tasks.slots[i].value;
-		if (t->run == TASK_STOPPED)
+		if (t->run == TASK_STOPPED && RULE(D6, look))
 			stops_normalize(k, t);
 	}
 }

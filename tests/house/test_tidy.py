@@ -123,6 +123,12 @@ class Tidy(unittest.TestCase):
         self.write('docs/process-control.md', RULES + 'C3  New.\n')
         self.complains('rules_untested is 1, was 0\n    C3')
 
+    def test_mutations(self):
+        self.c('src/wire/a.c', 'int x = RULE(A1, part);\n')
+        self.complains('A1.part is not listed')
+        self.write('tests/mutations.txt', 'A1.part  x  y  z\nA2.other  x  y  z\n')
+        self.complains('A2.other is nowhere')
+
     def test_no_spdx(self):
         self.write('src/wire/a.c', 'int x;\n')
         self.complains('src/wire/a.c:1: no SPDX line')

@@ -161,7 +161,7 @@ static void count_call(struct dtproc_proc *p, struct dtproc_bkpt *b, pid_t tid, 
 	(void)p;
 	(void)b;
 	(void)tid;
-	++*(uint64_t *)arg;
+	__atomic_add_fetch((uint64_t *)arg, 1, __ATOMIC_SEQ_CST);
 }
 
 /* D1: one on memory that is not mapped yet is kept, and tried again at continue. */
@@ -185,8 +185,9 @@ static void unmapped(void)
 	OK(dtproc_proc_continue(p));
 	v.page->poke = 2;
 	CHECK(WITHIN(2000, v.page->poked == 2), "it runs nothing");
-	CHECK(dtproc_bkpt_hits(b) == 10 && called == 10, "%llu hits, %llu calls",
-		(unsigned long long)dtproc_bkpt_hits(b), (unsigned long long)called);
+	uint64_t calls = __atomic_load_n(&called, __ATOMIC_SEQ_CST);
+	CHECK(dtproc_bkpt_hits(b) == 10 && calls == 10, "%llu hits, %llu calls",
+		(unsigned long long)dtproc_bkpt_hits(b), (unsigned long long)calls);
 	OK(dtproc_bkpt_remove(p, b));
 	dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
 	vic_end(&v);

@@ -111,6 +111,23 @@ static void jump(void)
 	comers("hostile jump 0");
 }
 
+/* D6: a hit whose instruction faults and is made again is one hit. */
+static void fault(void)
+{
+	struct vic v;
+	struct cmd c;
+
+	vic_start(&v, "hostile fault 300");
+	NEED(cmd_trace(&c, v.pid,
+		     "pid$target:a.out:fault_target:entry { @[probefunc] = count(); }"),
+		"no trace");
+	vic_go(&v);
+	vic_wait(&v, 10000);
+	CHECK(cmd_wait(&c, 5000) == 0, "%s", cmd_text(c.err));
+	CHECK(text_count(cmd_text(c.out), "fault_target") == 300, "%s", cmd_text(c.out));
+	cmd_forget(&c);
+}
+
 static void dumpable(void)
 {
 	whole_life("changes dumpable 500");
@@ -312,6 +329,7 @@ static const struct t_case cases[] = {
 	{"tiny", tiny, 60, 120},
 	{"timer", timer, 60, 120},
 	{"jump", jump, 30, 60},
+	{"fault", fault, 30, 0},
 	{"dumpable", dumpable, 30, 0},
 	{"setuid", setuid_drop, 30, 0},
 	{"seccomp-errno", seccomp_errno, 30, 0},

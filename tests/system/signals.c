@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -159,6 +160,40 @@ static void waits_traced(void)
 	vic_end(&v);
 }
 
+/* D4: a wait ends by a signal that has a handler, and by no other, held or not. */
+static void handlers(void)
+{
+	struct vic v;
+	struct dtproc *dt;
+	struct dtproc_proc *p;
+
+	vic_start(&v, "eintr");
+	vic_go(&v);
+	NEED(WITHIN(2000, v.page->poked), "it does not go");
+	OK(dtproc_open(NULL, &dt));
+	for (uint64_t i = 1; i <= (uint64_t)t_times(50, 1000) && !v.page->bad; i++) {
+		NEED(WITHIN(2000, proc_state(v.pid) == 'S'), "it does not wait");
+		OK(dtproc_proc_grab(dt, v.pid, 0, &p));
+		kill(v.pid, i % 3 ? SIGURG : SIGUSR2); /* ignored */
+		if (i % 2)
+			kill(v.pid, SIGUSR1);
+		OK(dtproc_proc_continue(p));
+		kill(v.pid, SIGURG);
+		t_pause(3000);
+		if (i % 2 == 0)
+			kill(v.pid, SIGUSR1);
+		CHECK(WITHIN(2000, v.page->signals == i), "%llu handled, not %llu",
+			(unsigned long long)v.page->signals, (unsigned long long)i);
+		NEED(WITHIN(2000, v.page->calls == i), "%llu waits ended, not %llu",
+			(unsigned long long)v.page->calls, (unsigned long long)i);
+		dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
+	}
+	v.page->quit = 1;
+	kill(v.pid, SIGUSR1);
+	vic_wait(&v, 5000);
+	dtproc_close(dt);
+}
+
 /* ---------------------------------------------------------------------- stops */
 
 /* The victim's parent (we) sees its stop and its continuation as ever. */
@@ -243,6 +278,66 @@ static void stop_outlives(void)
 	}
 }
 
+/* A client with a created victim in the group of `leader`, which outlives it. */
+static void create_in_group(void *leader)
+{
+	struct dtproc *dt;
+	struct dtproc_proc *p;
+	char line[600];
+
+	setpgid(0, *(pid_t *)leader);
+	snprintf(line, sizeof line, "%s 2 0", t_built("tests/victims/hammer"));
+	OK(dtproc_open(NULL, &dt));
+	OK(dtproc_proc_create_command(dt, line, &p));
+	OK(dtproc_proc_continue(p));
+	pause();
+}
+
+/*
+ * G1, A10: SIGSTOP suspends kill on last close; a job-control stop does not.  The group
+ * must not become orphaned by the client's death, or the kernel ends what is stopped.
+ */
+static void stop_created_by(int signo)
+{
+	struct vic v;
+	pid_t leader = fork(), client;
+
+	if (leader == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		pause();
+	}
+	setpgid(leader, leader);
+	vic_page(&v);
+	v.page->go = 1;
+	setenv("VICTIM_PAGE", v.file, 1);
+	client = client_fork(create_in_group, &leader);
+	NEED(WITHIN(5000, vic_progress(&v) > 0), "it does not run");
+	v.pid = v.page->pid;
+	kill(v.pid, signo);
+	CHECK(WITHIN(2000, proc_threads_in(v.pid, "tT") == 2), "not stopped");
+	page_nap(20000000);
+	kill(client, SIGKILL);
+	wait_status(client, 1000);
+	check_no_keeper("stopped created victim");
+	if (signo != SIGSTOP) {
+		CHECK(!proc_alive(v.pid), "signal %d saves it from its end", signo);
+	} else {
+		CHECK(proc_threads_in(v.pid, "T") == 2, "it is not left stopped");
+		kill(v.pid, SIGCONT);
+		vic_check_free(&v, "continued");
+	}
+	kill(v.pid, SIGKILL);
+	kill(leader, SIGKILL);
+	wait_status(leader, 1000);
+	unlink(v.file);
+}
+
+static void stop_created(void)
+{
+	stop_created_by(SIGSTOP);
+	stop_created_by(SIGTSTP);
+}
+
 /* Grabbing what somebody has stopped: it can be looked at, and stays stopped (G1). */
 static void grab_stopped(void)
 {
@@ -303,8 +398,10 @@ static const struct t_case cases[] = {
 	{"values-cycles", values_cycles, 30, 120},
 	{"waits", waits, 40, 400},
 	{"waits-traced", waits_traced, 40, 200},
+	{"handlers", handlers, 30, 120},
 	{"stop-traced", stop_traced, 30, 60},
 	{"stop-outlives", stop_outlives, 30, 200},
+	{"stop-created", stop_created, 30, 0},
 	{"grab-stopped", grab_stopped, 30, 0},
 	{"leave-stopped", leave_stopped, 30, 0},
 };

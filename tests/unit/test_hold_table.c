@@ -185,12 +185,26 @@ static void A6_upgrade_makes_the_old_one_stale(void **state)
 static void A6_an_idle_one_is_closed_at_once(void **state)
 {
 	struct hold_session *s = session();
+	int fds = count_fds();
 
 	touch(s, kids[0]);
 	assert_int_equal(s->cached, 1);
 	struct dtproc_proc *rw = grab_control(s, kids[0]);
 	assert_int_equal(s->cached, 0);
 	dtproc_proc_release(rw, DTPROC_RELEASE_DEFAULT);
+	assert_int_equal(count_fds(), fds);
+	hold_close(s);
+}
+
+/* A6: nor is it found when the one that took its place is gone. */
+static void A6_a_stale_one_stays_stale(void **state)
+{
+	struct hold_session *s = session();
+	struct dtproc_proc *ro = grab_rdonly(s, kids[0]), *rw = grab_control(s, kids[0]);
+
+	dtproc_proc_release(rw, DTPROC_RELEASE_DEFAULT);
+	struct dtproc_proc *again = grab_rdonly(s, kids[0]);
+	assert_ptr_not_equal(again, ro);
 	hold_close(s);
 }
 
@@ -426,6 +440,7 @@ int main(void)
 		cmocka_unit_test(A5_one_in_use_is_never_evicted),
 		cmocka_unit_test(A6_upgrade_makes_the_old_one_stale),
 		cmocka_unit_test(A6_an_idle_one_is_closed_at_once),
+		cmocka_unit_test(A6_a_stale_one_stays_stale),
 		cmocka_unit_test(A7_a_dead_process_is_not_handed_out),
 		cmocka_unit_test(A7_another_image_is_noticed),
 		cmocka_unit_test(A7_a_pid_that_is_used_again),

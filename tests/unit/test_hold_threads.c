@@ -5,6 +5,8 @@
  */
 #include "hold_unit.h"
 
+#include <sys/syscall.h>
+
 #define KIDS 4
 #define THREADS 8
 
@@ -248,6 +250,46 @@ static void I2_lock_holds_reactions_back(void **state)
 	dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
 }
 
+static volatile pid_t asker;
+
+/* Waits for the handle; tells whether somebody else has had it meanwhile. */
+static void *ask_for_it(void *arg)
+{
+	struct dtproc_proc *p = arg;
+
+	asker = (pid_t)syscall(SYS_gettid);
+	EXPECT(dtproc_proc_lock(p) == 0);
+	asker = 0;
+	EXPECT(dtproc_proc_unlock(p) == 0);
+	return NULL;
+}
+
+/*
+ * B4: the handle is given in the order of asking: who takes it again the moment that he
+ * has given it up, as a control thread does that reacts to one event after the other,
+ * comes behind those who wait.
+ */
+static void B4_nobody_is_overtaken(void **state)
+{
+	struct dtproc_proc *p = grab_control(s, kids[0]);
+	pthread_t t;
+	void *failed;
+
+	for (int i = 0; i < 50; i++) {
+		asker = 0;
+		assert_ok(dtproc_proc_lock(p));
+		assert_int_equal(pthread_create(&t, NULL, ask_for_it, p), 0);
+		assert_true(UNTIL(asker && state_of(asker) == 'S'));
+		assert_ok(dtproc_proc_unlock(p));
+		assert_ok(dtproc_proc_lock(p));
+		assert_int_equal(asker, 0);
+		assert_ok(dtproc_proc_unlock(p));
+		pthread_join(t, &failed);
+		assert_null(failed);
+	}
+	dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
+}
+
 static int moved;
 
 /* Counts, and looks whether the victim really stands still (rule D2). */
@@ -323,6 +365,7 @@ int main(void)
 		WITH(H3_delivery_amid_releases),
 		WITH(I2_misuse_is_caught),
 		WITH(I2_lock_holds_reactions_back),
+		WITH(B4_nobody_is_overtaken),
 		WITH(I2_stop_and_continue_amid_an_event),
 		WITH(hold_each_walks_those_that_control),
 	};

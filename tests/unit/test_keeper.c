@@ -9,6 +9,7 @@
 #include <runtime/runtime.h>
 #include <victim/victim.h>
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -245,6 +246,41 @@ static void test_hits(void **state)
 	finish(pid);
 }
 
+/* Is it in what the victim, a fork of this program, has of files? */
+static int in_a_file(uint64_t pc)
+{
+	Dl_info info;
+
+	return dladdr((void *)(uintptr_t)pc, &info) != 0;
+}
+
+/* D6: threads that hit and are stopped are shown in the program's text, in no slot. */
+static void test_threads(void **state)
+{
+	struct wire_thread t[4];
+	struct victim_ctl c;
+	pid_t pid = spawn(4);
+	uint64_t at_target = 0;
+
+	(void)state;
+	grab(&c, pid);
+	load_program(&c);
+	arm(&c, WIRE_SITE_PROBE, WIRE_ARM);
+	simple(&c, WIRE_CONTINUE);
+	for (int i = 0; i < 100; i++) {
+		simple(&c, WIRE_THREADS);
+		assert_int_equal(victim_ctl_get(&c, t, sizeof t), 0);
+		for (int n = 0; n < 4; n++) {
+			assert_true(t[n].stopped && in_a_file(t[n].pc));
+			at_target += t[n].pc == (uintptr_t)target;
+		}
+	}
+	print_message("%lu of 400 at the trap\n", at_target);
+	assert_true(at_target > 0);
+	detach(&c);
+	finish(pid);
+}
+
 /* D2: an event breakpoint stops all threads until it is acknowledged. */
 static void test_events(void **state)
 {
@@ -344,6 +380,27 @@ static void test_hangup(void **state)
 	}
 }
 
+/* H5: the same victim again and again, with four threads in the middle of everything. */
+static void test_hangup_often(void **state)
+{
+	pid_t pid = spawn(4);
+
+	(void)state;
+	for (unsigned i = 0; i < 200; i++) {
+		struct victim_ctl c;
+
+		grab(&c, pid);
+		load_program(&c);
+		arm(&c, WIRE_SITE_PROBE, WIRE_ARM);
+		simple(&c, WIRE_CONTINUE);
+		usleep(i % 50 * 20);
+		victim_ctl_close(&c);
+		assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+		assert_int_equal(text_byte(pid), 0x55);
+	}
+	finish(pid);
+}
+
 /* H4: the successor of a keeper that was killed repairs the text. */
 static void test_repair(void **state)
 {
@@ -424,10 +481,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_grab_and_let_go),
 		cmocka_unit_test(test_hits),
+		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_events),
 		cmocka_unit_test(test_stopped),
 		cmocka_unit_test(test_killed),
 		cmocka_unit_test(test_hangup),
+		cmocka_unit_test(test_hangup_often),
 		cmocka_unit_test(test_repair),
 		cmocka_unit_test(test_another_process),
 		cmocka_unit_test(test_no_stub),

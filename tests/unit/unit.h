@@ -9,6 +9,13 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdlib.h>
+
+/* DTPROC_CASE names the one test that is to run ("*": any part of it). */
+__attribute__((constructor)) static void unit_filter(void)
+{
+	cmocka_set_test_filter(getenv("DTPROC_CASE"));
+}
 
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
 

@@ -11,6 +11,7 @@
  *   tiny      hits on coroutine stacks of 4 KiB, with little left
  *   timer     a SIGALRM timer as fast as it goes; its handler looks at the PC
  *   jump      leaves its handler by siglongjmp
+ *   fault     calls what faults at its first instruction, and mends that
  */
 #include "page.h"
 #include "target.h"
@@ -306,13 +307,48 @@ static void jump(void)
 	}
 }
 
+/* ------------------------------------------------------------------------ fault */
+
+/* The first instruction faults, and is made again when the handler has mended that. */
+uint64_t fault_target(const uint64_t *from);
+__asm__(".text; .p2align 4; .globl fault_target; .type fault_target, @function\n"
+	"fault_target: mov (%rdi), %rax; ret\n.size fault_target, .-fault_target");
+
+static uint64_t *absent;
+
+static void on_fault(int signo, siginfo_t *info, void *context)
+{
+	(void)signo;
+	known_check(context);
+	if (info->si_addr != absent)
+		page_bad("a fault at %p", info->si_addr);
+	mprotect(absent, 4096, PROT_READ);
+	page->signals++;
+}
+
+static void fault(void)
+{
+	uint64_t n = 0;
+
+	absent = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	handle(SIGSEGV, on_fault, 0);
+	for (; more(n); page->slot[0] = ++n) {
+		mprotect(absent, 4096, PROT_NONE);
+		if (fault_target(absent))
+			page_bad("call %llu is wrong", (unsigned long long)n);
+	}
+	page->calls = n;
+	if (page->signals != n)
+		page_bad("%llu faults", (unsigned long long)page->signals);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
 	int late; /* says itself when it is ready */
 } kinds[] = {{"blocked", blocked, 0}, {"owntrap", owntrap, 0}, {"ignored", ignored, 1},
 	{"both", both, 1}, {"raised", raise_all, 0}, {"altstack", altstack, 0},
-	{"tiny", tiny, 0}, {"timer", timer, 0}, {"jump", jump, 0}};
+	{"tiny", tiny, 0}, {"timer", timer, 0}, {"jump", jump, 0}, {"fault", fault, 0}};
 
 int main(int argc, char **argv)
 {
