@@ -16,7 +16,6 @@
 
 #include <elf.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ptrace.h>
@@ -31,27 +30,10 @@
 #define SETTLE_NS 1000000000u
 #define CALL_NS 60000000000u
 
-static dtproc_addr vdso_base(pid_t pid)
-{
-	char path[64];
-	Elf64_auxv_t aux;
-	dtproc_addr base = 0;
-
-	snprintf(path, sizeof path, "/proc/%d/auxv", pid);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	while (read(fd, &aux, sizeof aux) == sizeof aux && aux.a_type != AT_NULL)
-		if (aux.a_type == AT_SYSINFO_EHDR)
-			base = aux.a_un.a_val;
-	close(fd);
-	return base;
-}
-
 static dtproc_addr find_syscall(struct keeper *k)
 {
 	uint8_t page[2 * 4096];
-	dtproc_addr base = vdso_base(live_tid(k));
+	dtproc_addr base = task_auxv(live_tid(k), AT_SYSINFO_EHDR);
 	long n = base ? pread(k->mem, page, sizeof page, (off_t)base) : -1;
 
 	for (long i = 0; i + ARCH_SYSCALL_LEN <= n; i++)

@@ -13,7 +13,6 @@
 #include "ptrace.h"
 
 #include <elf.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -52,24 +51,6 @@ static int grants_privileges(const char *exe)
 		st.st_gid != getegid())
 		return 1;
 	return getxattr(exe, "security.capability", NULL, 0) > 0;
-}
-
-/* AT_EXECFN of the new image, or 0. */
-static dtproc_addr execfn_of(pid_t pid)
-{
-	char path[64];
-	Elf64_auxv_t aux;
-	dtproc_addr at = 0;
-
-	snprintf(path, sizeof path, "/proc/%d/auxv", pid);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	while (read(fd, &aux, sizeof aux) == sizeof aux && aux.a_type != AT_NULL)
-		if (aux.a_type == AT_EXECFN)
-			at = aux.a_un.a_val;
-	close(fd);
-	return at;
 }
 
 /* Does AT_EXECFN still name the file?  (Not after fexecve of a descriptor.) */
@@ -127,7 +108,7 @@ int setid_reexec(struct keeper *k, struct task *t)
 	snprintf(exe, sizeof exe, "/proc/%d/exe", t->tid);
 	if (tracer_is_privileged() || !grants_privileges(exe))
 		return 0;
-	dtproc_addr execfn = execfn_of(t->tid);
+	dtproc_addr execfn = task_auxv(t->tid, AT_EXECFN);
 	int mem = open_mem(k, t->tid, "a set-id program");
 	if (mem >= 0 && execfn)
 		done = aim(t->tid, mem, execfn, exe);

@@ -2,9 +2,12 @@
 /* The table of traced threads. */
 #include "keeper.h"
 
+#include <elf.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct task *task_get(struct keeper *k, pid_t tid)
 {
@@ -66,6 +69,20 @@ char task_state(pid_t tid)
 	buf[n] = 0;
 	p = strrchr(buf, ')');
 	return p && p[1] ? p[2] : 'X';
+}
+
+dtproc_addr task_auxv(pid_t tid, uint64_t type)
+{
+	char path[64];
+	Elf64_auxv_t aux;
+	dtproc_addr value = 0;
+
+	snprintf(path, sizeof path, "/proc/%d/auxv", tid);
+	CLEAN_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	while (read(fd, &aux, sizeof aux) == sizeof aux && aux.a_type != AT_NULL)
+		if (aux.a_type == type)
+			value = aux.a_un.a_val;
+	return value;
 }
 
 long task_status(pid_t tid, const char *field)

@@ -65,21 +65,3 @@ ssize_t victim_mem_read(int fd, dtproc_addr addr, void *buf, size_t len)
 	}
 	return (ssize_t)done;
 }
-
-ssize_t victim_mem_write(int fd, dtproc_addr addr, const void *buf, size_t len)
-{
-	size_t done = 0;
-
-	while (done < len) {
-		ssize_t n = pwrite(
-			fd, (const char *)buf + done, len - done, (off_t)(addr + done));
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0 && done == 0)
-			return failed(n, addr);
-		if (n <= 0)
-			break;
-		done += (size_t)n;
-	}
-	return (ssize_t)done;
-}

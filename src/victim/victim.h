@@ -172,6 +172,5 @@ int victim_mem_open(pid_t pid, int *fd) MUST_USE;
  * descriptor's image is gone (exec or exit).
  */
 ssize_t victim_mem_read(int fd, dtproc_addr addr, void *buf, size_t len) MUST_USE;
-ssize_t victim_mem_write(int fd, dtproc_addr addr, const void *buf, size_t len) MUST_USE;
 
 #endif
