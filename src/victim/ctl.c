@@ -156,6 +156,7 @@ static int connect_keeper(struct victim_ctl *c, const struct victim_program *pro
 		c->keeper = got.keeper;
 		c->keeper_pid = got.keeper_pid;
 		c->stub = got.stub_pid;
+		c->parent = got.parent;
 		c->seq = 0;
 		c->broken = 0;
 		rc = keepers_add((struct keeper_id){got.keeper_pid, got.keeper});
@@ -216,7 +217,9 @@ void victim_ctl_hang_up(struct victim_ctl *c)
 		kill_keeper(c);
 		wait_gone(c, FAREWELL_MS);
 	}
-	/* Ours only where the client is a subreaper (start.c). */
+	start_reap(c->parent);
+	c->parent = 0;
+	/* Ours only where somebody killed the parent that it had. */
 	waitid((idtype_t)P_PIDFD, (id_t)c->keeper, &info, WEXITED | WNOHANG | __WALL);
 	keepers_drop(c->keeper);
 	close_fd(&c->keeper);

@@ -9,18 +9,22 @@
  * The intermediate has exit signal 0, so only a wait with __WCLONE sees it, and ours is
  * one for its PID.  The keeper is its child and so becomes init's: an exec would have
  * given a child of the client SIGCHLD as its exit signal.  CLONE_VFORK makes the
- * intermediate wait until the keeper's binary runs or could not be executed; when it is
- * gone, a page that all three share tells what came out.  It shares the client's
- * table of descriptors, so that the keeper's pidfd, made at birth, is the client's.
+ * intermediate wait until the keeper's binary runs or could not be executed; then a page
+ * that all three share tells what came out.  It shares the client's table of
+ * descriptors, so that the keeper's pidfd, made at birth, is the client's.
+ *
+ * Both clones borrow the client's memory, each on a stack of its own, as vfork(2) does:
+ * copying the page tables twice was half of the time that a grab takes.
+ *
+ * Where the client is a subreaper or PID 1, an orphaned keeper would be its own child,
+ * with a SIGCHLD at its end.  There the intermediate is a copy, and stays the keeper's
+ * parent until that ends; victim_ctl_hang_up() reaps it.
  *
  * CLONE_UNTRACED: who traces the client and its children (strace -f) does not get these,
  * one of which has a tracer of its own.
  *
  * The client may have threads, any of which may hold malloc's lock: after the clone
  * there are system calls only, and all they need was made before.
- *
- * Not promised: where the client is a subreaper or PID 1 the keeper becomes its own
- * child; victim_ctl_close() reaps it by PID, but SIGCHLD is seen.
  */
 #include "start.h"
 
@@ -30,6 +34,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
+#include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -49,7 +55,10 @@
 struct report {
 	int keeper, keeper_pid, stub_pid;
 	int clone_errno, exec_errno;
+	uint32_t done; /* futex: the intermediate that stays has filled this in */
 };
+
+#define STACK_BYTES 32768
 
 /* All that the new processes need, made before the first of them exists. */
 struct plan {
@@ -59,7 +68,9 @@ struct plan {
 	char *const *shell_argv; /* of /bin/sh, for a program without #! */
 	uint64_t mask;           /* the client's signal mask */
 	int keep_stderr;
+	int stays; /* the intermediate stays the keeper's parent */
 	struct report *report;
+	char *stacks; /* two, of the intermediate and of the keeper until it executes */
 };
 
 /* As the kernel has it; glibc's differs. */
@@ -75,9 +86,9 @@ struct kernel_action {
 /* Sanitizers keep state of threads that these processes do not have. */
 #define BARE __attribute__((no_sanitize("address", "undefined", "thread"), noinline))
 
-BARE static long raw_clone(unsigned long flags, int *pidfd)
+BARE static long raw_fork(void)
 {
-	return syscall(SYS_clone, flags | CLONE_UNTRACED, NULL, pidfd, NULL, 0);
+	return syscall(SYS_clone, SIGCHLD | CLONE_UNTRACED, NULL, NULL, NULL, 0);
 }
 
 BARE __attribute__((noreturn)) static void leave(int status)
@@ -190,14 +201,15 @@ BARE static int standard_files(int keep_stderr)
 	return 0;
 }
 
-BARE __attribute__((noreturn)) static void be_keeper(const struct plan *p)
+BARE static int be_keeper(void *arg)
 {
+	const struct plan *p = arg;
 	static const uint64_t none;
 	long stub = 0;
 
 	p->report->keeper_pid = (int)syscall(SYS_getpid);
 	if (p->start->program)
-		stub = raw_clone(SIGCHLD, NULL);
+		stub = raw_fork();
 	if (stub == 0 && p->start->program)
 		be_stub(p);
 	p->report->stub_pid = (int)stub;
@@ -218,19 +230,33 @@ failed:
 	leave(127);
 }
 
-BARE __attribute__((noreturn)) static void be_intermediate(const struct plan *p)
+/* A parent for the keeper that is no part of the client's life, as long as it lives. */
+BARE static void stay(struct report *r, int keeper_pid)
 {
+	__atomic_store_n(&r->done, 1, __ATOMIC_RELEASE);
+	syscall(SYS_futex, &r->done, FUTEX_WAKE, 1, NULL, NULL, 0);
+	syscall(SYS_close_range, 0, ~0u, CLOSE_RANGE_UNSHARE);
+	syscall(SYS_setsid);
+	while (syscall(SYS_wait4, keeper_pid, NULL, 0, NULL) < 0 && errno == EINTR)
+		;
+}
+
+BARE static int be_intermediate(void *arg)
+{
+	const struct plan *p = arg;
 	int fd = -1;
 
 	STEP(BETWEEN);
-	long pid = raw_clone(CLONE_PIDFD | CLONE_VFORK | SIGCHLD, &fd);
+	int pid = clone(be_keeper, p->stacks + 2 * STACK_BYTES,
+		CLONE_UNTRACED | CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, arg,
+		&fd);
 
-	if (pid == 0)
-		be_keeper(p);
 	if (pid < 0)
 		p->report->clone_errno = errno;
 	else
 		p->report->keeper = fd;
+	if (p->stays && pid > 0)
+		stay(p->report, pid);
 	leave(0);
 }
 
@@ -271,28 +297,68 @@ static int shell_words(const struct victim_program *prog, words *v)
 	return bad || vec_push(v, NULL) ? err_nomem("arguments") : 0;
 }
 
-/* Clones the intermediate with every signal blocked and waits until it is gone. */
-static int launch(struct plan *p)
+static pid_t reap(pid_t intermediate, int flags)
+{
+	pid_t pid;
+
+	do {
+		pid = waitpid(intermediate, NULL, flags | __WCLONE);
+	} while (pid < 0 && errno == EINTR);
+	return pid;
+}
+
+void start_reap(pid_t parent)
+{
+	siginfo_t info;
+
+	/* Ours still?  Then its PID is nobody else's. */
+	if (parent == 0 || waitid(P_PID, (id_t)parent, &info,
+				   WEXITED | WNOHANG | WNOWAIT | __WCLONE) < 0)
+		return;
+	kill(parent, SIGKILL);
+	reap(parent, 0);
+}
+
+/* Waits until one that stays has told all; 0: it is gone instead. */
+static int wait_done(struct report *r, pid_t intermediate)
+{
+	static const struct timespec tenth = {.tv_nsec = 100000000};
+
+	while (!__atomic_load_n(&r->done, __ATOMIC_ACQUIRE)) {
+		if (reap(intermediate, WNOHANG) != 0)
+			return 0;
+		syscall(SYS_futex, &r->done, FUTEX_WAIT, 0, &tenth, NULL, 0);
+	}
+	return 1;
+}
+
+/*
+ * Clones the intermediate with every signal blocked and waits until it is gone, or has
+ * done its work and stays.  Its PID goes to `parent` then, else 0.
+ */
+static int launch(struct plan *p, pid_t *parent)
 {
 	static const uint64_t every = ~0ull;
-	long pid;
-	int eno;
+	int pid, eno;
 
 	STEP(CLIENT_LAUNCH);
 	set_mask(&every, &p->mask);
-	pid = raw_clone(CLONE_FILES, NULL);
-	if (pid == 0)
-		be_intermediate(p);
+	pid = clone(be_intermediate, p->stacks + STACK_BYTES,
+		CLONE_UNTRACED | CLONE_FILES | (p->stays ? 0 : CLONE_VM | CLONE_VFORK),
+		p);
 	eno = errno;
 	set_mask(&p->mask, NULL);
+	*parent = 0;
 	if (pid < 0)
 		return eno;
-	while (waitpid((pid_t)pid, NULL, __WCLONE) < 0 && errno == EINTR)
-		;
+	if (p->stays && wait_done(p->report, pid))
+		*parent = pid;
+	else if (!p->stays)
+		reap(pid, 0);
 	return 0;
 }
 
-static int outcome(const struct plan *p, int eno, struct started *out)
+static int outcome(const struct plan *p, int eno, pid_t parent, struct started *out)
 {
 	const struct report *r = p->report;
 
@@ -300,9 +366,10 @@ static int outcome(const struct plan *p, int eno, struct started *out)
 		eno = r->clone_errno ? r->clone_errno : r->exec_errno;
 	if (eno == 0 && r->keeper >= 0) {
 		*out = (struct started){
-			victim_lift(r->keeper), r->keeper_pid, r->stub_pid};
+			victim_lift(r->keeper), r->keeper_pid, r->stub_pid, parent};
 		return 0;
 	}
+	start_reap(parent);
 	if (r->keeper >= 0)
 		close(r->keeper);
 	if (eno)
@@ -312,17 +379,40 @@ static int outcome(const struct plan *p, int eno, struct started *out)
 		DTPROC_EKEEPER, "cannot start the keeper %s: it was killed", p->keeper);
 }
 
+static int adopts_orphans(void)
+{
+	int is = 0;
+
+	return getpid() == 1 || (prctl(PR_GET_CHILD_SUBREAPER, &is, 0, 0, 0) == 0 && is);
+}
+
+static void *map_memory(size_t bytes, int how)
+{
+	void *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, how | MAP_ANONYMOUS, -1, 0);
+
+	return map == MAP_FAILED ? NULL : map;
+}
+
 static int run(struct plan *p, struct started *out)
 {
-	int rc;
+	size_t bytes = 2 * STACK_BYTES;
+	int rc = DTPROC_ENOMEM, eno;
+	pid_t parent;
 
-	p->report = mmap(NULL, sizeof *p->report, PROT_READ | PROT_WRITE,
-		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (p->report == MAP_FAILED)
-		return err_nomem("starting the keeper");
-	p->report->keeper = -1;
-	rc = outcome(p, launch(p), out);
-	munmap(p->report, sizeof *p->report);
+	p->stays = adopts_orphans();
+	p->report = map_memory(sizeof *p->report, MAP_SHARED);
+	p->stacks = map_memory(bytes, MAP_PRIVATE | MAP_STACK); /* the stub's is a copy */
+	if (p->report && p->stacks) {
+		p->report->keeper = -1;
+		eno = launch(p, &parent);
+		rc = outcome(p, eno, parent, out);
+	} else {
+		err_nomem("starting the keeper");
+	}
+	if (p->report)
+		munmap(p->report, sizeof *p->report);
+	if (p->stacks)
+		munmap(p->stacks, bytes);
 	return rc;
 }
 

@@ -15,9 +15,13 @@ struct start {
 struct started {
 	int keeper; /* pidfd */
 	pid_t keeper_pid, stub_pid;
+	pid_t parent; /* of the keeper where it stays, with exit signal 0; else 0 */
 };
 
 /* Starts the keeper's binary.  EKEEPER: it cannot be started, with its name and why. */
 int start_keeper(const struct start *, struct started *out) MUST_USE;
+
+/* Reaps the keeper's parent that stayed, when the keeper is gone; 0: there is none. */
+void start_reap(pid_t parent);
 
 #endif

@@ -112,6 +112,7 @@ struct victim_ctl {
 	int bulk, ledger;     /* memfds */
 	int keeper;           /* pidfd of the keeper */
 	pid_t keeper_pid, stub;
+	pid_t parent; /* the keeper's, to be reaped, where it stays (start.c); else 0 */
 	uint32_t seq;
 	int broken; /* hung up or out of step: no more requests */
 	const struct wire_ledger *map;
