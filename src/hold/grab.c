@@ -178,6 +178,12 @@ static void set_target(struct hold_session *s, enum hold_for whose, pid_t pid)
 	pthread_mutex_unlock(&s->table_lock);
 }
 
+static int forked_error(void)
+{
+	return err_set(DTPROC_ESTATE,
+		"this session was opened by another process, which forked this one");
+}
+
 int hold_grab(struct hold_session *s, enum hold_for whose, pid_t pid, unsigned flags,
 	struct dtproc_proc **out)
 {
@@ -185,6 +191,8 @@ int hold_grab(struct hold_session *s, enum hold_for whose, pid_t pid, unsigned f
 
 	if (flags & ~(unsigned)(DTPROC_GRAB_RDONLY | DTPROC_GRAB_UNMONITORED))
 		return err_set(DTPROC_EINVAL, "grab has no flags %#x", flags);
+	if (hold_forked(s))
+		return forked_error();
 	rc = grab(s, pid, flags, out);
 	if (rc)
 		return err_set(rc, "failed to grab pid %d: %s", (int)pid, err_text());
@@ -246,7 +254,7 @@ int hold_create(struct hold_session *s, enum hold_for whose, const char *file,
 {
 	CLEAN_FREE char *path = NULL;
 	struct dtproc_proc *p = NULL;
-	int rc = victim_program_find(file, &path);
+	int rc = hold_forked(s) ? forked_error() : victim_program_find(file, &path);
 
 	if (rc)
 		return rc;

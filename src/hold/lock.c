@@ -79,7 +79,9 @@ void lock_drop(struct hold_lock *l)
 
 struct hold_guard hold_enter(struct dtproc_proc *p)
 {
-	if (lock_is_mine(&p->lock))
+	/* In a forked child its owner may be a thread that is not there; see
+	 * hold_close(). */
+	if (lock_is_mine(&p->lock) || hold_forked(p->session))
 		return (struct hold_guard){NULL};
 	take(&p->lock);
 	return (struct hold_guard){p};

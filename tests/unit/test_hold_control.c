@@ -491,6 +491,11 @@ static void a_forked_child_has_no_say(void **state)
 	assert_ok(dtproc_proc_continue(p));
 	pid_t worker = fork();
 	if (worker == 0) {
+		struct dtproc_proc *other;
+		if (dtproc_proc_stop(p) != DTPROC_ESTATE ||
+			hold_grab(s, HOLD_FOR_CLIENT, pid, 0, &other) != DTPROC_ESTATE)
+			_exit(1);
+		dtproc_proc_release(p, DTPROC_RELEASE_KILL);
 		hold_close(s);
 		_exit(0);
 	}
