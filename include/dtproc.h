@@ -91,7 +91,8 @@ DTPROC_API DTPROC_MUST_USE int dtproc_open(
 /*
  * Closes the session: every handle is released whatever its count (rule A8), created
  * victims are killed, grabbed ones run.  Must not be called from a notification
- * handler or a breakpoint callback, nor while another thread uses the session.
+ * handler or a breakpoint callback, nor while another thread uses the session.  In a
+ * child that the client forked a session is its parent's: this does nothing there.
  */
 DTPROC_API void dtproc_close(struct dtproc *);
 
@@ -301,7 +302,11 @@ struct dtproc_probe_info {
 	const char *provider, *module, *function, *name;
 };
 typedef int dtproc_probe_fn(const struct dtproc_probe_info *, void *arg);
-/* Calls fn for each probe that the scripts' descriptions match (dtproc -l). */
+/*
+ * Calls fn for each probe that the scripts' descriptions match (dtproc -l).  It stops
+ * nobody: victims are looked at read-only.  What it reads of files is there for
+ * dtproc_go(), so who grabs behind it pauses the victim for a shorter time.
+ */
 DTPROC_API DTPROC_MUST_USE int dtproc_each_probe(
 	struct dtproc *, dtproc_probe_fn *fn, void *arg);
 /*

@@ -115,7 +115,8 @@ static int set_buffer_size(const char *arg)
 	return -1;
 }
 
-static int grab(const char *arg)
+/* Read-only with `flags` so: names it for $target, and finds mistakes without harm. */
+static int grab(const char *arg, unsigned flags)
 {
 	struct dtproc_proc *p;
 	char *end;
@@ -127,7 +128,7 @@ static int grab(const char *arg)
 		cmd_error("invalid pid: %s", arg);
 		return -1;
 	}
-	return dtproc_proc_grab(session, (pid_t)pid, 0, &p) ? fail() : 0;
+	return dtproc_proc_grab(session, (pid_t)pid, flags, &p) ? fail() : 0;
 }
 
 static int create(const char *arg)
@@ -207,7 +208,7 @@ static int each_item(const struct cmd_line *l, const char *letters)
 			err = create(i->arg);
 			break;
 		case 'p':
-			err = grab(i->arg);
+			err = grab(i->arg, DTPROC_GRAB_RDONLY);
 			break;
 		case 's':
 			err = compile_file(l, i->arg);
@@ -217,6 +218,32 @@ static int each_item(const struct cmd_line *l, const char *letters)
 		}
 	}
 	return err;
+}
+
+static int see_probe(const struct dtproc_probe_info *p, void *arg)
+{
+	(void)p;
+	(void)arg;
+	return 0;
+}
+
+/*
+ * Takes hold of the victims of -p at last.  All that can be read of them, was: the less
+ * is left to do, the shorter they are paused.
+ */
+static int grab_all(const struct cmd_line *l)
+{
+	int seen = 0;
+
+	for (size_t k = 0; k < l->n; k++) {
+		if (l->items[k].letter != 'p')
+			continue;
+		if (!seen++ && dtproc_each_probe(session, see_probe, NULL) < 0)
+			return fail();
+		if (grab(l->items[k].arg, 0))
+			return -1;
+	}
+	return 0;
 }
 
 static int print_probe(const struct dtproc_probe_info *p, void *arg)
@@ -289,7 +316,9 @@ static int run(const struct cmd_line *l, FILE *out)
 		return -1;
 	if (l->bytecode && dtproc_print_programs(session, cmd_stream(out)))
 		return fail();
-	return l->mode == CMD_LIST ? list(out) : match_and_trace(l, out);
+	if (l->mode == CMD_LIST)
+		return list(out);
+	return grab_all(l) ? -1 : match_and_trace(l, out);
 }
 
 static FILE *open_output(const char *path)

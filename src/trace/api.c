@@ -136,6 +136,7 @@ void dtproc_close(struct dtproc *d)
 	trace_drain_close(d);
 	engine_close(d->engines);
 	probe_table_close(d->probes);
+	probe_table_close(d->seen);
 	if (d->hold)
 		hold_close(d->hold);
 	trace_scripts_free(d);

@@ -109,6 +109,8 @@ int trace_match(struct dtproc *d)
 	d->pairs.n = 0;
 	for (size_t i = 0; i < d->scripts.n && !err; i++)
 		err = match_script(d, &d->scripts.at[i], &program);
+	probe_table_close(d->seen);
+	d->seen = NULL;
 	if (!err)
 		d->phase = TRACE_MATCHED;
 	return err;
@@ -180,9 +182,13 @@ int dtproc_each_probe(struct dtproc *d, dtproc_probe_fn *fn, void *arg)
 
 	if (!err)
 		err = d->scripts.n ? list_scripts(d, &l) : list_all(d, &l);
-	/* Its victims are held read-only: dtproc_go() makes a table of its own. */
+	/*
+	 * Its victims are held read-only: dtproc_go() makes a table of its own, and soon
+	 * when the objects are open still.
+	 */
 	if (d->phase == TRACE_COMPILING) {
-		probe_table_close(d->probes);
+		probe_table_close(d->seen);
+		d->seen = d->probes;
 		d->probes = NULL;
 	}
 	return err;

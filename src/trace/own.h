@@ -82,6 +82,7 @@ struct dtproc {
 	struct cg *cg;
 	struct trace_options options;
 	struct probe_table *probes;
+	struct probe_table *seen; /* by dtproc_each_probe(): keeps objects open */
 	struct engine_set *engines;
 	enum trace_phase phase;
 	VEC(struct trace_script) scripts;
