@@ -21,6 +21,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* How long a child may take to its first stop before its parent goes on, in ns. */
+#define BIRTH_NS 1000000000u
+
 pid_t tgid_of(pid_t tid)
 {
 	char path[64], line[128];
@@ -71,7 +74,7 @@ int open_mem(struct keeper *k, pid_t pid, const char *what)
 	snprintf(path, sizeof path, "/proc/%d/mem", pid);
 	for (int tries = 0; tries < 50; tries++) {
 		fd = open(path, O_RDWR | O_CLOEXEC);
-		if (fd >= 0 || errno != ESRCH)
+		if (fd >= 0 || (errno != ESRCH && (errno != EACCES || tries > 4)))
 			break;
 		usleep(200); /* exec in progress: see docs/LINUX-FACTS.md */
 	}
@@ -138,12 +141,27 @@ void family_birth(struct keeper *k, pid_t tid, enum family_side side)
 		k->unborn++;
 }
 
-static void told_birth(struct keeper *k, struct task *t)
+static pid_t told_birth(struct keeper *k, struct task *t)
 {
 	unsigned long child = 0;
 
-	if (!pt_event_message(t->tid, &child) && child)
-		family_birth(k, (pid_t)child, FAMILY_TOLD);
+	if (pt_event_message(t->tid, &child) || !child)
+		return 0;
+	family_birth(k, (pid_t)child, FAMILY_TOLD);
+	return (pid_t)child;
+}
+
+/*
+ * The parent goes on when the child has been let go, and not before: a victim that is a
+ * tracer itself would find its child traced.
+ */
+static void await_birth(struct keeper *k, pid_t child)
+{
+	struct wait_event ev;
+
+	if (child && hash_get(&k->births, (uint64_t)child) &&
+		wait_one(child, BIRTH_NS, &ev) > 0)
+		stops_dispatch(k, &ev);
 }
 
 void family_newborn(struct keeper *k, pid_t tid, int status)
@@ -267,6 +285,8 @@ void family_dispatch(struct keeper *k, struct task *t, int event)
 		told_birth(k, t);
 		break;
 	case PTRACE_EVENT_FORK:
+		await_birth(k, told_birth(k, t));
+		break;
 	case PTRACE_EVENT_CLONE:
 		told_birth(k, t);
 		break;

@@ -256,8 +256,28 @@ static void go_past(struct keeper *k, struct task *t, struct site *s)
 	}
 }
 
+/*
+ * The program may write over the instruction behind our trap; what lies in the slot is
+ * not what it means then.  From then on the text itself is executed, by a step.
+ */
+static void check_text(struct keeper *k, struct site *s)
+{
+	uint8_t now[ARCH_INSN_MAX];
+	size_t rest = s->len - 1u;
+
+	if (s->way == ARCH_STEP || !rest ||
+		pread(k->mem, now, rest, (off_t)s->addr + 1) != (ssize_t)rest ||
+		!memcmp(now, s->orig + 1, rest))
+		return;
+	log_line("hit", 1, "pid %d: the program has changed the text at %#lx", k->pid,
+		(unsigned long)s->addr);
+	memcpy(s->orig + 1, now, rest);
+	s->way = ARCH_STEP;
+}
+
 void hit_dispatch(struct keeper *k, struct task *t, struct site *s)
 {
+	check_text(k, s);
 	if (t->sharer && RULE(F2, uncounted))
 		k->ledger->passed++;
 	else if (!t->repeat_pc || !is_repeat(t, s))

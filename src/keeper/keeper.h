@@ -179,6 +179,9 @@ int wait_is_child(pid_t pid);
 /* Descriptor that is readable when SIGCHLD came; -1 before wait_init(). */
 int wait_init(void);
 void wait_drain_signal(void);
+/* Lets a signal handler take what is reported, for wait_any() and wait_one() later. */
+enum wait_early { WAIT_LATER, WAIT_EARLY };
+void wait_early(enum wait_early);
 uint64_t now_ns(void);
 
 struct task *task_add(struct keeper *, pid_t tid, pid_t tgid);

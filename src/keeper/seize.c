@@ -25,6 +25,9 @@
 #include <unistd.h>
 
 #define ROUNDS_MAX 10000
+/* How often a refusal is doubted, and for how long each time. */
+#define REFUSED_MAX 5
+#define REFUSED_US 300
 
 static void drain(struct keeper *k)
 {
@@ -32,6 +35,23 @@ static void drain(struct keeper *k)
 
 	while (wait_any(&ev) > 0)
 		stops_dispatch(k, &ev);
+}
+
+static int seize(pid_t tid)
+{
+	wait_early(WAIT_EARLY);
+	int code = pt_seize(tid, pt_options);
+	wait_early(WAIT_LATER);
+	return code;
+}
+
+/* Is there another reason than a lack of rights why it cannot be seized? */
+static int is_excused(struct keeper *k, pid_t tid)
+{
+	drain(k); /* born traced, its first stop yet to come? */
+	char state = task_state(tid);
+	return task_get(k, tid) || state == 'Z' || state == 'X' ||
+	       task_status(tid, "TracerPid:") == getpid();
 }
 
 static int has_ended(int pidfd)
@@ -61,23 +81,26 @@ static int check_seized(struct keeper *k, int list, const char *name, pid_t tgid
 		DTPROC_ESTALE, "thread %d of pid %d is another process's now", tid, tgid);
 }
 
-/* Seizes one thread of a list; 1: newly held, 0: held already or ended, or an error. */
+/*
+ * Seizes one thread of a list; 1: newly held, 0: held already or ended, or an error.  A
+ * first thread that is about to hand its TID to one that executes is refused for a
+ * moment.
+ */
 static int seize_one(struct keeper *k, int list, const char *name, pid_t tgid)
 {
 	pid_t tid = (pid_t)atoi(name);
 
 	if (tid <= 0 || task_get(k, tid))
 		return 0;
-	int code = pt_seize(tid, pt_options);
+	int code = seize(tid);
+	for (int i = 0; i < REFUSED_MAX && code == -EPERM; i++) {
+		if (is_excused(k, tid))
+			return 0;
+		usleep(REFUSED_US);
+		code = seize(tid);
+	}
 	if (code == -ESRCH)
 		return 0;
-	if (code == -EPERM) {
-		drain(k); /* born traced, its first stop yet to come? */
-		char state = task_state(tid);
-		if (task_get(k, tid) || state == 'Z' || state == 'X' ||
-			task_status(tid, "TracerPid:") == getpid())
-			return 0;
-	}
 	if (code)
 		return err_errno(code == -EPERM ? DTPROC_EPERM : DTPROC_ESYS, -code,
 			"pid %d: thread %d cannot be seized", k->pid, tid);
@@ -107,12 +130,31 @@ static int seize_round(struct keeper *k, pid_t pid)
 	return code < 0 ? code : found;
 }
 
+/*
+ * An exec that began before its thread was seized has put that thread in the place of
+ * the first one, which we held, and says nothing; or there is no first thread at all for
+ * a moment.  1: it has to be read again.
+ */
+static int has_changed(struct keeper *k, pid_t pid)
+{
+	struct task *t = task_get(k, pid);
+
+	if (t && task_status(pid, "TracerPid:") == 0) {
+		task_drop(k, pid);
+		return 1;
+	}
+	if (k->tasks.n || strchr("ZX", task_state(pid)))
+		return 0;
+	usleep(REFUSED_US);
+	return 1;
+}
+
 static int seize_process(struct keeper *k, pid_t pid)
 {
 	for (int i = 0; i < ROUNDS_MAX; i++) {
 		drain(k);
 		int found = seize_round(k, pid);
-		if (found <= 0 || !RULE(B7, rounds))
+		if (found < 0 || !RULE(B7, rounds) || (!found && !has_changed(k, pid)))
 			return found;
 	}
 	return err_set(

@@ -12,14 +12,19 @@
 
 /* How long the stub may take to execute its program (a slow file system), in ns. */
 #define EXEC_NS 30000000000u
+#define OPEN_MAX_TRIES 4
 
 static int grab(struct keeper *k)
 {
-	int code = seize_all(k);
+	int code = 0;
 
-	if (code)
-		return code;
-	k->mem = open_mem(k, live_tid(k), "the victim");
+	/* An exec in progress has no memory to open before its threads are reaped. */
+	for (int i = 0; k->mem < 0 && i < OPEN_MAX_TRIES; i++) {
+		code = seize_all(k);
+		if (code)
+			return code;
+		k->mem = open_mem(k, live_tid(k), "the victim");
+	}
 	if (k->mem < 0)
 		return DTPROC_EPERM;
 	inject_probe(k);

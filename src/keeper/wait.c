@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Waiting: the only file of the keeper that calls wait(2). */
+/*
+ * Waiting: the only file of the keeper that calls wait(2).
+ *
+ * While a thread is being seized what is reported is taken *early*, by a signal handler:
+ * an exec in the victim waits for its other threads to be reaped, and the seizure waits
+ * for the exec (docs/LINUX-FACTS.md).
+ */
 #include "keeper.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -13,7 +20,11 @@
 /* How often a silent task's state is looked at, in ns. */
 #define ASK_NS 5000000u
 
+#define EARLY_MAX 65536u
+
 static int signal_fd = -1;
+static struct wait_event early[EARLY_MAX];
+static size_t early_n;
 
 uint64_t now_ns(void)
 {
@@ -23,13 +34,49 @@ uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-int wait_init(void)
+static void take_early(int sig)
+{
+	int saved = errno;
+	struct wait_event *e = &early[early_n];
+
+	(void)sig;
+	while (early_n < EARLY_MAX &&
+		(e->tid = waitpid(-1, &e->status, WNOHANG | __WALL)) > 0)
+		e = &early[++early_n];
+	errno = saved;
+}
+
+void wait_early(enum wait_early how)
 {
 	sigset_t chld;
 
 	sigemptyset(&chld);
 	sigaddset(&chld, SIGCHLD);
-	sigprocmask(SIG_BLOCK, &chld, NULL);
+	sigprocmask(how == WAIT_EARLY ? SIG_UNBLOCK : SIG_BLOCK, &chld, NULL);
+}
+
+/* One that was taken early, of `tid` or of any (-1). */
+static int was_early(pid_t tid, struct wait_event *out)
+{
+	for (size_t i = 0; i < early_n; i++)
+		if (tid < 0 || early[i].tid == tid) {
+			*out = early[i];
+			memmove(&early[i], &early[i + 1],
+				(--early_n - i) * sizeof early[0]);
+			return 1;
+		}
+	return 0;
+}
+
+int wait_init(void)
+{
+	struct sigaction sa = {.sa_handler = take_early, .sa_flags = SA_RESTART};
+	sigset_t chld;
+
+	sigemptyset(&chld);
+	sigaddset(&chld, SIGCHLD);
+	wait_early(WAIT_LATER);
+	sigaction(SIGCHLD, &sa, NULL);
 	signal_fd = signalfd(-1, &chld, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (signal_fd < 0)
 		return err_errno(DTPROC_ESYS, errno, "signalfd");
@@ -46,6 +93,8 @@ void wait_drain_signal(void)
 
 static int wait_for(pid_t tid, int flags, struct wait_event *out)
 {
+	if (early_n && was_early(tid, out))
+		return 1;
 	for (;;) {
 		pid_t got = waitpid(tid, &out->status, flags | __WALL);
 		if (got >= 0) {

@@ -108,6 +108,20 @@ int victim_await_keeper(pid_t pid, int timeout_ms)
 	return gone;
 }
 
+/* Nothing of it lives; an exec by another than its first thread looks so for a moment. */
+static int is_zombie(pid_t pid, struct victim_stat *stat)
+{
+	for (int i = 0; i < 5; i++) {
+		if ((stat->state != 'Z' && stat->state != 'X') ||
+			victim_live_tid(pid) != pid)
+			return 0;
+		usleep(200);
+		if (victim_stat_read(pid, stat))
+			return 1;
+	}
+	return 1;
+}
+
 int victim_check(pid_t pid, enum victim_purpose purpose)
 {
 	struct victim_stat stat;
@@ -126,7 +140,7 @@ int victim_check(pid_t pid, enum victim_purpose purpose)
 	rc = own_thread(pid, &status);
 	if (rc)
 		return rc;
-	if ((stat.state == 'Z' || stat.state == 'X') && victim_live_tid(pid) == pid)
+	if (is_zombie(pid, &stat))
 		return err_set(DTPROC_EZOMBIE,
 			"it is a zombie: it has ended, and pid %d has not collected it",
 			(int)stat.ppid);

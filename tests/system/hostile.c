@@ -1,37 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Programs that make it hard: each is traced from its first call to its last, by a
- * client that stays and by clients that come and go, and must come out right
- * (rules D3, D6, D7, B7).  And the instruction zoo: what every kind of instruction does
- * under a breakpoint is what it does without (rules D2, D5).
+ * The instruction zoo: what every kind of instruction does under a breakpoint is what it
+ * does without (rules D2, D5); and hostile victims that are not in the table of
+ * victims.c.
  */
 #include "lib.h"
 
 #include <string.h>
 
 #define ONE "pid$target:a.out:victim_target:entry { @calls[probefunc] = count(); }"
-
-/* Traced for its whole life: the count is exact. */
-static void whole_life(const char *line)
-{
-	struct vic v;
-	struct cmd c;
-	long long n, calls;
-
-	vic_start(&v, line);
-	NEED(cmd_trace(&c, v.pid, ONE), "no trace of %s", line);
-	vic_go(&v);
-	CHECK(WITHIN(25000, proc_threads_in(v.pid, "RSDtT") == 0), "%s does not end",
-		line);
-	calls = (long long)v.page->calls;
-	vic_wait(&v, 5000);
-	CHECK(cmd_wait(&c, 5000) == 0, "%s: %s", line, cmd_text(c.err));
-	n = text_count(cmd_text(c.out), "victim_target");
-	CHECK(n == calls, "%s: counted %lld of %lld: %s", line, n, calls,
-		cmd_text(c.err));
-	cmd_forget(&c);
-	check_no_keeper(line);
-}
 
 /* Clients come, trace, and end by SIGINT or SIGKILL. */
 static void comers(const char *line)
@@ -52,57 +29,6 @@ static void comers(const char *line)
 	}
 	vic_end(&v);
 	check_no_keeper(line);
-}
-
-static void hostile(const char *kind)
-{
-	char line[64];
-
-	snprintf(line, sizeof line, "hostile %s %d", kind, t_times(1000, 20000));
-	whole_life(line);
-	snprintf(line, sizeof line, "hostile %s 0", kind);
-	comers(line);
-}
-
-static void blocked(void)
-{
-	hostile("blocked");
-}
-
-static void owntrap(void)
-{
-	hostile("owntrap");
-}
-
-static void ignored(void)
-{
-	hostile("ignored");
-}
-
-static void raised(void)
-{
-	hostile("raised");
-}
-
-static void altstack(void)
-{
-	hostile("altstack");
-}
-
-static void tiny(void)
-{
-	hostile("tiny");
-}
-
-static void timer(void)
-{
-	hostile("timer");
-}
-
-/* A handler of the program's own, and a thread that blocks the signal (D7). */
-static void both(void)
-{
-	whole_life("hostile both 300");
 }
 
 /* Its count cannot be known from outside: it must go on, and come out right. */
@@ -126,49 +52,6 @@ static void fault(void)
 	CHECK(cmd_wait(&c, 5000) == 0, "%s", cmd_text(c.err));
 	CHECK(text_count(cmd_text(c.out), "fault_target") == 300, "%s", cmd_text(c.out));
 	cmd_forget(&c);
-}
-
-static void dumpable(void)
-{
-	whole_life("changes dumpable 500");
-}
-
-static void setuid_drop(void)
-{
-	if (getuid() == 0)
-		whole_life("changes setuid 500");
-	else
-		t_note("not root: no setuid");
-}
-
-static void seccomp_errno(void)
-{
-	whole_life("changes seccomp-errno 500");
-}
-
-static void seccomp_kill(void)
-{
-	whole_life("changes seccomp-kill 500");
-}
-
-static void seccomp_late(void)
-{
-	whole_life("changes seccomp-late 500");
-}
-
-static void brief(void)
-{
-	whole_life(t_soak() ? "changes brief 20000" : "changes brief 800");
-}
-
-static void leader(void)
-{
-	whole_life("changes leader 500");
-}
-
-static void unmap(void)
-{
-	whole_life("changes unmap 300");
 }
 
 /* ------------------------------------------------------------------------ zoo */
@@ -320,24 +203,8 @@ static void rseq(void)
 }
 
 static const struct t_case cases[] = {
-	{"blocked", blocked, 60, 120},
-	{"owntrap", owntrap, 60, 120},
-	{"ignored", ignored, 60, 120},
-	{"raised", raised, 60, 120},
-	{"both", both, 30, 0},
-	{"altstack", altstack, 60, 120},
-	{"tiny", tiny, 60, 120},
-	{"timer", timer, 60, 120},
 	{"jump", jump, 30, 60},
 	{"fault", fault, 30, 0},
-	{"dumpable", dumpable, 30, 0},
-	{"setuid", setuid_drop, 30, 0},
-	{"seccomp-errno", seccomp_errno, 30, 0},
-	{"seccomp-kill", seccomp_kill, 30, 0},
-	{"seccomp-late", seccomp_late, 30, 0},
-	{"brief", brief, 30, 120},
-	{"leader", leader, 30, 0},
-	{"unmap", unmap, 30, 0},
 	{"zoo", zoo, 30, 120},
 	{"zoo-everywhere", zoo_everywhere, 30, 200},
 	{"zoo-comers", zoo_comers, 60, 200},

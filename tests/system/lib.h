@@ -63,7 +63,7 @@ unsigned t_slack(void);
 /* Does cond hold before `ms` (times the slack) are over?  Looks every millisecond. */
 #define WITHIN(ms, cond)                                                                 \
 	({                                                                               \
-		uint64_t end_ = page_clock() + (uint64_t)(ms)*1000000;                   \
+		uint64_t end_ = page_clock() + (uint64_t)(ms)*1000000 * t_slack();       \
 		bool holds_;                                                             \
 		while (!(holds_ = (cond)) && page_clock() < end_)                        \
 			page_nap(1000000);                                               \
@@ -121,6 +121,7 @@ int proc_keepers(void);  /* those of DTPROC_KEEPER */
 int proc_fds(void);      /* of this process */
 int proc_children(void); /* of this process, zombies too */
 long proc_rss_kb(pid_t pid);
+void proc_tell(pid_t pid); /* notes what its threads are doing */
 /* No keeper after a second at most. */
 void check_no_keeper(const char *when);
 

@@ -131,22 +131,42 @@ int proc_keepers(void)
 	return n;
 }
 
+/* What a process is doing. */
+static void tell(const char *pid)
+{
+	char path[64], wait[64], call[128], where[512];
+
+	snprintf(path, sizeof path, "/proc/%.20s/wchan", pid);
+	slurp(wait, sizeof wait, path);
+	snprintf(path, sizeof path, "/proc/%.20s/syscall", pid);
+	slurp(call, sizeof call, path);
+	snprintf(path, sizeof path, "/proc/%.20s/stack", pid);
+	t_note("%s: state %c, in %s, call %s%s", pid, proc_state(atoi(pid)), wait, call,
+		slurp(where, sizeof where, path));
+}
+
+void proc_tell(pid_t pid)
+{
+	char path[64];
+	DIR *dir;
+
+	snprintf(path, sizeof path, "/proc/%d/task", pid);
+	dir = opendir(path);
+	for (struct dirent *d; dir && (d = readdir(dir));)
+		if (d->d_name[0] != '.')
+			tell(d->d_name);
+	if (dir)
+		closedir(dir);
+}
+
 /* What the keepers that are left are doing. */
 static void tell_keepers(void)
 {
-	char path[64], wait[64], call[128];
 	DIR *dir = opendir("/proc");
 
-	for (struct dirent *d; dir && (d = readdir(dir));) {
-		if (!isdigit((unsigned char)d->d_name[0]) || !is_keeper(d->d_name))
-			continue;
-		snprintf(path, sizeof path, "/proc/%.20s/wchan", d->d_name);
-		slurp(wait, sizeof wait, path);
-		snprintf(path, sizeof path, "/proc/%.20s/syscall", d->d_name);
-		slurp(call, sizeof call, path);
-		t_note("keeper %s: state %c, in %s, call %s", d->d_name,
-			proc_state(atoi(d->d_name)), wait, call);
-	}
+	for (struct dirent *d; dir && (d = readdir(dir));)
+		if (isdigit((unsigned char)d->d_name[0]) && is_keeper(d->d_name))
+			tell(d->d_name);
 	if (dir)
 		closedir(dir);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * changes KIND CALLS: programs that change what they are while they are held; each
- * makes CALLS calls before and after, all with the right sum.
+ * makes CALLS calls before and after, all with the right sum (0: until told to quit).
  *   dumpable      PR_SET_DUMPABLE 0 in the middle
  *   setuid        drops to uid 65534 in the middle
  *   seccomp-errno a filter refuses all but what it needs; seccomp-kill kills for it
@@ -36,20 +36,32 @@ static void hits(uint64_t n)
 	}
 }
 
-static void dumpable(void)
+static void hits_before(void)
+{
+	hits(wanted ? wanted : 200);
+}
+
+static void hits_after(void)
 {
 	hits(wanted);
+	while (!wanted && !page->quit)
+		hits(1);
+}
+
+static void dumpable(void)
+{
+	hits_before();
 	if (prctl(PR_SET_DUMPABLE, 0))
 		page_bad("prctl: %s", strerror(errno));
-	hits(wanted);
+	hits_after();
 }
 
 static void drop(void)
 {
-	hits(wanted);
+	hits_before();
 	if (setresgid(65534, 65534, 65534) || setresuid(65534, 65534, 65534))
 		page_bad("setresuid: %s", strerror(errno));
-	hits(wanted);
+	hits_after();
 }
 
 #define ALLOW(nr)                                                                        \
@@ -83,21 +95,23 @@ static void seccomp_errno(void)
 {
 	filter(SECCOMP_RET_ERRNO | ENOSYS);
 	page_ready();
-	hits(wanted * 2);
+	hits_before();
+	hits_after();
 }
 
 static void seccomp_kill(void)
 {
 	filter(SECCOMP_RET_KILL_PROCESS);
 	page_ready();
-	hits(wanted * 2);
+	hits_before();
+	hits_after();
 }
 
 static void seccomp_late(void)
 {
-	hits(wanted);
+	hits_before();
 	filter(SECCOMP_RET_KILL_PROCESS);
-	hits(wanted);
+	hits_after();
 }
 
 static void *one_hit(void *arg)
@@ -110,7 +124,7 @@ static void brief(void)
 {
 	pthread_t thread[8];
 
-	for (uint64_t i = 0; i < wanted && !page->quit; i += 8) {
+	for (uint64_t i = 0; (!wanted || i < wanted) && !page->quit; i += 8) {
 		for (int j = 0; j < 8; j++)
 			if (pthread_create(&thread[j], NULL, one_hit, NULL))
 				page_bad("pthread_create");
@@ -124,7 +138,7 @@ static void *after_leader(void *arg)
 	(void)arg;
 	page->ready = 1;
 	page_wait_go();
-	hits(wanted);
+	hits_after();
 	exit(page_end("changes"));
 }
 
@@ -163,7 +177,7 @@ static void *map_code(void *hint)
 
 static void unmap(void)
 {
-	for (uint64_t i = 0; i < wanted; i++) {
+	for (uint64_t i = 0; (!wanted || i < wanted) && !page->quit; i++) {
 		void *at = map_code(NULL);
 
 		run_code(at, (int)i);
