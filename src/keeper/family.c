@@ -26,18 +26,7 @@
 
 pid_t tgid_of(pid_t tid)
 {
-	char path[64], line[128];
-	int tgid = -1;
-	FILE *f;
-
-	snprintf(path, sizeof path, "/proc/%d/status", tid);
-	f = fopen(path, "re");
-	if (!f)
-		return -1;
-	while (tgid < 0 && fgets(line, sizeof line, f))
-		sscanf(line, "Tgid: %d", &tgid);
-	fclose(f);
-	return tgid;
+	return (pid_t)task_status(tid, "Tgid:");
 }
 
 /* Zombies and kernel threads have no memory, and so all "the same". */

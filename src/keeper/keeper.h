@@ -191,6 +191,8 @@ void task_drop(struct keeper *, pid_t tid);
 char task_state(pid_t tid);
 /* A number of /proc/TID/status ("Seccomp:"); -1: not there. */
 long task_status(pid_t tid, const char *field);
+/* A mask there ("SigIgn:"); 0 when it cannot be read. */
+uint64_t task_mask(pid_t tid, const char *field);
 /* What the kernel told its program at the start (AT_EXECFN); 0: nothing of that kind. */
 dtproc_addr task_auxv(pid_t tid, uint64_t type);
 /* Has the victim itself a task left? */

@@ -24,16 +24,7 @@
 /* Does the kernel honour set-id bits under us?  (CAP_SYS_PTRACE) */
 static int tracer_is_privileged(void)
 {
-	char line[256];
-	unsigned long caps = 0;
-	FILE *f = fopen("/proc/self/status", "re");
-
-	while (f && fgets(line, sizeof line, f))
-		if (sscanf(line, "CapEff: %lx", &caps) == 1)
-			break;
-	if (f)
-		fclose(f);
-	return (caps >> 19) & 1; /* CAP_SYS_PTRACE */
+	return (task_mask(getpid(), "CapEff:") >> 19) & 1; /* CAP_SYS_PTRACE */
 }
 
 static int grants_privileges(const char *exe)

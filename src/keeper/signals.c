@@ -6,29 +6,9 @@
 #include "keeper.h"
 #include "ptrace.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-
-/* A mask of /proc/PID/status ("SigIgn:"); 0 when it cannot be read. */
-static uint64_t status_mask(pid_t pid, const char *field)
-{
-	char path[64], line[256];
-	unsigned long value = 0;
-	size_t len = strlen(field);
-	FILE *f;
-
-	snprintf(path, sizeof path, "/proc/%d/status", pid);
-	f = fopen(path, "re");
-	if (!f)
-		return 0;
-	while (fgets(line, sizeof line, f))
-		if (!strncmp(line, field, len) && sscanf(line + len, "%lx", &value) == 1)
-			break;
-	fclose(f);
-	return value;
-}
 
 static uint64_t bit(int sig)
 {
@@ -44,9 +24,9 @@ static int is_ignored(pid_t pid, int sig)
 	const uint64_t by_default =
 		bit(SIGCHLD) | bit(SIGURG) | bit(SIGWINCH) | bit(SIGCONT);
 
-	if (status_mask(pid, "SigIgn:") & bit(sig))
+	if (task_mask(pid, "SigIgn:") & bit(sig))
 		return 1;
-	return (by_default & bit(sig)) && !(status_mask(pid, "SigCgt:") & bit(sig));
+	return (by_default & bit(sig)) && !(task_mask(pid, "SigCgt:") & bit(sig));
 }
 
 /* ------------------------------------------------------------ system calls (D4) */
@@ -179,7 +159,7 @@ void signal_dispatch(struct keeper *k, struct task *t, int sig)
  */
 void signal_learn_trap(struct keeper *k)
 {
-	uint64_t set = status_mask(k->pid, "SigCgt:") | status_mask(k->pid, "SigIgn:");
+	uint64_t set = task_mask(k->pid, "SigCgt:") | task_mask(k->pid, "SigIgn:");
 
 	k->trap_handled = 0;
 	if (!(set & bit(SIGTRAP)) || k->no_inject)
@@ -221,8 +201,7 @@ void signal_mend_trap(struct keeper *k, struct task *t)
 	if (!blocked && !k->trap_handled)
 		return;
 	/* A handler that is still there proves that nothing was blocked. */
-	if ((status_mask(k->pid, "SigCgt:") | status_mask(k->pid, "SigIgn:")) &
-		bit(SIGTRAP))
+	if ((task_mask(k->pid, "SigCgt:") | task_mask(k->pid, "SigIgn:")) & bit(SIGTRAP))
 		return;
 	if (blocked && RULE(D7, mask)) {
 		pt_set_mask(tid, mask | bit(SIGTRAP));

@@ -16,6 +16,7 @@
 #include "ptrace.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ptrace.h>
@@ -262,32 +263,26 @@ void stops_normalize(struct keeper *k, struct task *t)
 	}
 }
 
-/* State letter of a thread in /proc, and whether it waits for a vfork child. */
-static int is_quiet(struct keeper *k, pid_t tid)
+/* The system call that a thread is in; -1: none, or it cannot be told. */
+static long call_of(pid_t tid)
 {
-	char path[64], buf[256], *p;
-	long nr = -1;
-	FILE *f;
+	char path[64], text[256] = "";
+	long nr;
 
-	snprintf(path, sizeof path, "/proc/%d/stat", tid);
-	f = fopen(path, "re");
-	if (!f)
-		return 1; /* gone */
-	size_t n = fread(buf, 1, sizeof buf - 1, f);
-	fclose(f);
-	buf[n] = 0;
-	p = strrchr(buf, ')');
-	char state = p && p[1] ? p[2] : '?';
-	if (state == 'Z' || state == 'X')
-		return 1;
 	snprintf(path, sizeof path, "/proc/%d/syscall", tid);
-	f = fopen(path, "re");
-	if (!f)
-		return 0;
-	if (fscanf(f, "%ld", &nr) != 1)
-		nr = -1;
-	fclose(f);
-	return state == 'D' && (nr == SYS_vfork || nr == SYS_clone || nr == SYS_clone3);
+	CLEAN_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	return read(fd, text, sizeof text - 1) > 0 && sscanf(text, "%ld", &nr) == 1 ? nr
+										    : -1;
+}
+
+/* Will it never report: gone, or waiting for a vfork child? */
+static int is_quiet(pid_t tid)
+{
+	char state = task_state(tid);
+	long nr = state == 'D' ? call_of(tid) : -1;
+
+	return state == 'Z' || state == 'X' || nr == SYS_vfork || nr == SYS_clone ||
+	       nr == SYS_clone3;
 }
 
 static unsigned count_running(struct keeper *k)
@@ -306,7 +301,7 @@ static void find_quiet(struct keeper *k)
 	hash_each(&k->tasks, i) {
 		struct task *t = k->tasks.slots[i].value;
 		if (t->run != TASK_STOPPED && !t->vforking)
-			t->vforking = (uint8_t)is_quiet(k, t->tid);
+			t->vforking = (uint8_t)is_quiet(t->tid);
 	}
 }
 

@@ -102,3 +102,21 @@ long task_status(pid_t tid, const char *field)
 	fclose(f);
 	return value;
 }
+
+uint64_t task_mask(pid_t tid, const char *field)
+{
+	char path[64], line[256];
+	unsigned long value = 0;
+	size_t len = strlen(field);
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/%d/status", tid);
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	while (fgets(line, sizeof line, f))
+		if (!strncmp(line, field, len) && sscanf(line + len, "%lx", &value) == 1)
+			break;
+	fclose(f);
+	return value;
+}

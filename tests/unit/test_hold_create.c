@@ -170,6 +170,22 @@ static void C3_no_keeper_no_create(void **state)
 	assert_int_equal(waitpid(-1, NULL, WNOHANG | __WALL), -1);
 }
 
+/* Runs `body` in a client of its own; its status is 0, and the victim runs on. */
+static void assert_client_leaves_nothing(int (*body)(pid_t victim))
+{
+	int status;
+	pid_t victim = child_run(body_beat), tester = fork();
+
+	if (tester == 0)
+		_exit(body(victim));
+	waitpid(tester, &status, 0);
+	long before = shared->count;
+	int runs = UNTIL(shared->count > before);
+	child_end(victim);
+	assert_int_equal(status, 0);
+	assert_true(runs);
+}
+
 /* From now on this process can fork, but have no more threads. */
 static int forbid_threads(void)
 {
@@ -208,17 +224,7 @@ static int grab_without_threads(pid_t victim)
 /* C3: a control thread that cannot be started undoes the grab, and says why. */
 static void C3_no_control_thread_no_grab(void **state)
 {
-	int status;
-	pid_t victim = child_run(body_beat), tester = fork();
-
-	if (tester == 0)
-		_exit(grab_without_threads(victim));
-	waitpid(tester, &status, 0);
-	long before = shared->count;
-	int runs = UNTIL(shared->count > before);
-	child_end(victim);
-	assert_int_equal(status, 0);
-	assert_true(runs);
+	assert_client_leaves_nothing(grab_without_threads);
 }
 
 /* Grabs and creates with ever more descriptors to be had; what failed left nothing. */
@@ -258,17 +264,7 @@ static int with_few_descriptors(pid_t victim)
 
 static void C3_no_descriptors_left(void **state)
 {
-	int status;
-	pid_t victim = child_run(body_beat), tester = fork();
-
-	if (tester == 0)
-		_exit(with_few_descriptors(victim));
-	waitpid(tester, &status, 0);
-	long before = shared->count;
-	int runs = UNTIL(shared->count > before);
-	child_end(victim);
-	assert_int_equal(status, 0);
-	assert_true(runs);
+	assert_client_leaves_nothing(with_few_descriptors);
 }
 
 /* C3: create returns a victim that is stopped before its first instruction. */

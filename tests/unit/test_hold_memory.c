@@ -3,44 +3,8 @@
  * Every allocation fails in turn (the linker sends the library's calls here): each
  * operation then ends with an error, leaves nothing behind, and works the next time.
  */
+#include "failing.h"
 #include "hold_unit.h"
-
-static long countdown = -1; /* allocations until one fails; negative: none does */
-
-static int fails(void)
-{
-	return __atomic_load_n(&countdown, __ATOMIC_SEQ_CST) >= 0 &&
-	       __atomic_fetch_sub(&countdown, 1, __ATOMIC_SEQ_CST) == 0;
-}
-
-void *__real_malloc(size_t);
-void *__real_calloc(size_t, size_t);
-void *__real_realloc(void *, size_t);
-char *__real_strdup(const char *);
-void *__wrap_malloc(size_t);
-void *__wrap_calloc(size_t, size_t);
-void *__wrap_realloc(void *, size_t);
-char *__wrap_strdup(const char *);
-
-void *__wrap_malloc(size_t n)
-{
-	return fails() ? NULL : __real_malloc(n);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return fails() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *p, size_t n)
-{
-	return fails() ? NULL : __real_realloc(p, n);
-}
-
-char *__wrap_strdup(const char *s)
-{
-	return fails() ? NULL : __real_strdup(s);
-}
 
 static struct hold_session *s;
 static pid_t pid;
@@ -69,11 +33,10 @@ static int each_failure(int (*op)(void))
 	assert_ok(op()); /* what is made once and kept is made here */
 	for (int n = 0; n < 500; n++) {
 		int fds = count_fds(), threads = count_threads();
-		__atomic_store_n(&countdown, n, __ATOMIC_SEQ_CST);
+		fail_nth(n);
 		int rc = op();
 		/* Is there some left?  Then it did not get that far. */
-		int untouched =
-			__atomic_exchange_n(&countdown, -1, __ATOMIC_SEQ_CST) >= 0;
+		int untouched = fail_none();
 		if (rc == 0 && untouched)
 			return n;
 		if (rc < 0 && rc != DTPROC_ENOMEM && rc != DTPROC_ENOSYM)

@@ -4,33 +4,8 @@
  * here): an error with a text of its own, nothing kept, and the session goes on.
  */
 #include "unit.h"
+#include "failing.h"
 #include "dlang.h"
-
-static long countdown = -1; /* allocations until one fails; negative: none does */
-
-void *__real_malloc(size_t);
-void *__real_calloc(size_t, size_t);
-void *__real_realloc(void *, size_t);
-
-static int fails(void)
-{
-	return countdown >= 0 && countdown-- == 0;
-}
-
-void *__wrap_malloc(size_t n)
-{
-	return fails() ? NULL : __real_malloc(n);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return fails() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *p, size_t n)
-{
-	return fails() ? NULL : __real_realloc(p, n);
-}
 
 static const char text[] =
 	"#pragma D option quiet\n"
@@ -61,20 +36,18 @@ static void test_each_allocation_fails(void **state)
 		int err;
 
 		err_set(DTPROC_EINVAL, "nothing");
-		countdown = n;
+		fail_nth(n);
 		err = cg_open(&cg);
 		if (!err)
 			err = cg_compile(cg, &source, &script);
 		if (!err)
 			err = load(script);
-		if (countdown >= 0) { /* none was left to fail */
-			countdown = -1;
+		if (fail_none()) { /* there were not so many */
 			assert_int_equal(err, 0);
 			cg_script_free(script);
 			cg_close(cg);
 			break;
 		}
-		countdown = -1;
 		failed++;
 		if (err != DTPROC_ENOMEM || !strstr(err_text(), "out of memory"))
 			fail_msg("allocation %ld: %d: %s", n, err, err_text());

@@ -5,6 +5,7 @@
  * descriptor stays open.
  */
 #include "unit.h"
+#include "failing.h"
 
 #include <dirent.h>
 #include <dtproc.h>
@@ -14,43 +15,6 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-static long countdown = -1; /* allocations until one fails; negative: none does */
-
-static int fails(void)
-{
-	return __atomic_load_n(&countdown, __ATOMIC_SEQ_CST) >= 0 &&
-	       __atomic_fetch_sub(&countdown, 1, __ATOMIC_SEQ_CST) == 0;
-}
-
-void *__real_malloc(size_t);
-void *__real_calloc(size_t, size_t);
-void *__real_realloc(void *, size_t);
-char *__real_strdup(const char *);
-void *__wrap_malloc(size_t);
-void *__wrap_calloc(size_t, size_t);
-void *__wrap_realloc(void *, size_t);
-char *__wrap_strdup(const char *);
-
-void *__wrap_malloc(size_t n)
-{
-	return fails() ? NULL : __real_malloc(n);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return fails() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *p, size_t n)
-{
-	return fails() ? NULL : __real_realloc(p, n);
-}
-
-char *__wrap_strdup(const char *s)
-{
-	return fails() ? NULL : __real_strdup(s);
-}
 
 static pid_t victim;
 static FILE *sink;
@@ -126,10 +90,9 @@ static void each_allocation_fails(void **state)
 	assert_int_equal(whole(), 0); /* what is made once is made now */
 	before = open_descriptors();
 	for (; n < 2000; n++) {
-		__atomic_store_n(&countdown, n, __ATOMIC_SEQ_CST);
+		fail_nth(n);
 		int rc = whole();
-		int untouched =
-			__atomic_exchange_n(&countdown, -1, __ATOMIC_SEQ_CST) >= 0;
+		int untouched = fail_none();
 
 		if (untouched)
 			break;
