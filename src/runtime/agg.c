@@ -338,15 +338,9 @@ static void read_words(
 	}
 }
 
-/* A private copy of one entry of a hostile heap. */
-struct copy {
-	uint64_t key[RT_KEY_MAX / 8];
-	uint64_t words[RT_WORDS_MAX];
-};
-
 /* Copies the entry in the `left` bytes at `e`; its size, or 0 when it makes no sense. */
-static uint64_t copy_entry(
-	struct rt_entry *e, uint64_t left, struct copy *copy, struct rt_agg_entry *out)
+static uint64_t copy_entry(struct rt_entry *e, uint64_t left, struct rt_agg_copy *copy,
+	struct rt_agg_entry *out)
 {
 	uint32_t key_bytes, n_words, func;
 	uint64_t need;
@@ -370,9 +364,8 @@ static uint64_t copy_entry(
 	return need;
 }
 
-int rt_agg_each(const struct rt_client *c, uint32_t lane, rt_agg_fn *fn, void *arg)
+int rt_agg_each(struct rt_client *c, uint32_t lane, rt_agg_fn *fn, void *arg)
 {
-	struct copy copy;
 	struct rt_agg_entry entry;
 	struct rt_map map;
 	unsigned char *heap;
@@ -386,7 +379,7 @@ int rt_agg_each(const struct rt_client *c, uint32_t lane, rt_agg_fn *fn, void *a
 		used = c->geo.agg_bytes;
 	for (uint64_t at = 0; at < used && !result; at += size) {
 		size = copy_entry(
-			(struct rt_entry *)(heap + at), used - at, &copy, &entry);
+			(struct rt_entry *)(heap + at), used - at, &c->copy, &entry);
 		if (!size)
 			break;
 		result = fn(&entry, arg);

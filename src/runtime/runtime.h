@@ -174,11 +174,18 @@ void rt_run_end(struct rt_hit *);
 
 /* ------------------------------------------------------------------- the client */
 
+/* A private copy of one entry of a hostile heap; too large for a thread's stack. */
+struct rt_agg_copy {
+	uint64_t key[RT_KEY_MAX / 8];
+	uint64_t words[RT_WORDS_MAX];
+};
+
 struct rt_client {
 	unsigned char *mem;
 	struct rt_params geo;
 	uint32_t name_used;
 	uint64_t tail[RT_LANES_MAX]; /* private copies of what this side consumed */
+	struct rt_agg_copy copy;     /* what rt_agg_each() shows */
 };
 
 enum rt_part {
@@ -280,7 +287,7 @@ struct rt_agg_entry {
 };
 /* Calls fn for private copies of a lane's entries until it returns other than 0. */
 typedef int rt_agg_fn(const struct rt_agg_entry *, void *arg);
-int rt_agg_each(const struct rt_client *, uint32_t lane, rt_agg_fn *fn, void *arg);
+int rt_agg_each(struct rt_client *, uint32_t lane, rt_agg_fn *fn, void *arg);
 
 /* --------------------------------------------------------------------- helpers */
 

@@ -160,3 +160,46 @@ long long text_count(const char *text, const char *key)
 	}
 	return -1;
 }
+
+void no_callback(struct dtproc_proc *p, struct dtproc_bkpt *b, pid_t tid, void *arg)
+{
+	(void)p;
+	(void)b;
+	(void)tid;
+	(void)arg;
+}
+
+void create_once(struct dtproc *dt)
+{
+	char *argv[] = {"/bin/sh", "-c", "exit 7", NULL};
+	struct dtproc_proc_status st;
+	struct dtproc_proc *p;
+
+	OK(dtproc_proc_create(dt, argv[0], argv, NULL, &p));
+	OK(dtproc_proc_continue(p));
+	OK(dtproc_proc_wait(p, 5000 * (int)t_slack()));
+	dtproc_proc_status(p, &st);
+	CHECK(st.run == DTPROC_EXITED && st.code == 7, "run %d code %d: %s", st.run,
+		st.code, st.why);
+	dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
+}
+
+void grab_once(struct dtproc *dt, struct vic *v)
+{
+	struct dtproc_proc *p;
+	struct dtproc_bkpt *b;
+	dtproc_addr at;
+
+	OK(dtproc_proc_grab(dt, v->pid, 0, &p));
+	OK(dtproc_proc_symbol(p, "a.out", "victim_target", &at, NULL));
+	OK(dtproc_bkpt_add(p, at, no_callback, NULL, &b));
+	OK(dtproc_proc_continue(p));
+	dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
+}
+
+void check_quick(uint64_t from, const char *what)
+{
+	uint64_t ms = (page_clock() - from) / 1000000;
+
+	CHECK(ms < 4000, "%s took %llu ms", what, (unsigned long long)ms);
+}

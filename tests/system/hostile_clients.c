@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Clients that do to the library what real programs do: they wait for everybody, fork
- * without end, keep copies of its descriptors, have no keeper to start, hold five hundred
- * victims, want a victim that another one has.
+ * Clients that do to the library what real programs do: they wait for everybody, have
+ * malloc's lock taken, have no keeper to start, want a victim that another one has.
  */
 #include "lib.h"
 
@@ -18,44 +17,6 @@
 
 static struct dtproc *dt;
 static _Atomic int over;
-
-static void nothing(struct dtproc_proc *p, struct dtproc_bkpt *b, pid_t tid, void *arg)
-{
-	(void)p;
-	(void)b;
-	(void)tid;
-	(void)arg;
-}
-
-/* Creates `sh -c "exit 7"` and sees it end as it should. */
-static void create_once(void)
-{
-	char *argv[] = {"/bin/sh", "-c", "exit 7", NULL};
-	struct dtproc_proc_status st;
-	struct dtproc_proc *p;
-
-	OK(dtproc_proc_create(dt, argv[0], argv, NULL, &p));
-	OK(dtproc_proc_continue(p));
-	OK(dtproc_proc_wait(p, 5000 * (int)t_slack()));
-	dtproc_proc_status(p, &st);
-	CHECK(st.run == DTPROC_EXITED && st.code == 7, "run %d code %d: %s", st.run,
-		st.code, st.why);
-	dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
-}
-
-/* Grabs, sets a breakpoint, and lets go. */
-static void grab_once(struct vic *v)
-{
-	struct dtproc_proc *p;
-	struct dtproc_bkpt *b;
-	dtproc_addr at;
-
-	OK(dtproc_proc_grab(dt, v->pid, 0, &p));
-	OK(dtproc_proc_symbol(p, "a.out", "victim_target", &at, NULL));
-	OK(dtproc_bkpt_add(p, at, nothing, NULL, &b));
-	OK(dtproc_proc_continue(p));
-	dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
-}
 
 /* ---------------------------------------------- those that wait for all (B3) */
 
@@ -95,8 +56,8 @@ static void waiters(void)
 	pthread_create(&t[0], NULL, wait4_all, NULL);
 	pthread_create(&t[1], NULL, waitid_all, NULL);
 	for (int i = 0; i < t_times(10, 200) && !t_failures(); i++) {
-		create_once();
-		grab_once(&v);
+		create_once(dt);
+		grab_once(dt, &v);
 	}
 	over = 1;
 	pthread_join(t[0], NULL);
@@ -127,7 +88,7 @@ static void no_child_signal(int flags)
 	child_signals = 0;
 	sigaction(SIGCHLD, &sa, NULL);
 	for (int i = 0; i < t_times(5, 100); i++)
-		create_once();
+		create_once(dt);
 	CHECK(dtproc_proc_create(dt, none[0], none, NULL, &p) == DTPROC_ENOEXEC, "%s",
 		dtproc_error_text());
 	CHECK(child_signals == 0, "%d SIGCHLD with flags %#x", child_signals, flags);
@@ -141,157 +102,6 @@ static void child_signal(void)
 	no_child_signal(SA_NOCLDWAIT);
 	no_child_signal(SA_NOCLDSTOP | SA_RESTART);
 	dtproc_close(dt);
-}
-
-/* --------------------------------------------------- forks without an exec (H5) */
-
-/* Forks a worker that keeps whatever descriptors there are. */
-static pid_t worker(void)
-{
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		for (;;)
-			pause();
-	}
-	return pid;
-}
-
-/* They live as long as the thread. */
-static void *fork_all(void *arg)
-{
-	(void)arg;
-	for (int n = 0; n < 300 && !over; n++) {
-		worker();
-		page_nap(1000000);
-	}
-	while (!over)
-		page_nap(1000000);
-	return NULL;
-}
-
-/* What takes seconds (FAREWELL_MS) waits for a hang-up that does not come. */
-static void be_quick(uint64_t from, const char *what)
-{
-	uint64_t ms = (page_clock() - from) / 1000000;
-
-	CHECK(ms < 4000, "%s took %llu ms", what, (unsigned long long)ms);
-}
-
-/* Workers have copies of every end of every socket; nobody waits for them. */
-static void workers(void)
-{
-	char text[] = "/tmp/dtproc-test-XXXXXX", *none[] = {text, NULL};
-	struct dtproc_proc *p;
-	struct vic v;
-	pthread_t t;
-	int fd = mkostemp(text, O_CLOEXEC);
-
-	NEED(write(fd, "#!/no/such/program\n", 19) == 19 && !fchmod(fd, 0755), "%s",
-		text);
-	close(fd);
-	vic_start(&v, "hammer 2 0");
-	vic_go(&v);
-	OK(dtproc_open(NULL, &dt));
-	pthread_create(&t, NULL, fork_all, NULL);
-	for (int i = 0; i < 20 && !t_failures(); i++) {
-		uint64_t from = page_clock();
-		CHECK(dtproc_proc_create(dt, text, none, NULL, &p) == DTPROC_ENOEXEC,
-			"%s", dtproc_error_text());
-		be_quick(from, "a create that fails");
-	}
-	for (int i = 0; i < t_times(10, 50) && !t_failures(); i++) {
-		uint64_t from = page_clock();
-		create_once();
-		be_quick(from, "create");
-		from = page_clock();
-		grab_once(&v);
-		be_quick(from, "grab");
-	}
-	unlink(text);
-	dtproc_close(dt);
-	vic_check_free(&v, "the workers live still");
-	check_no_keeper("the workers live still");
-	over = 1;
-	pthread_join(t, NULL);
-	vic_end(&v);
-}
-
-static struct vic inherited;
-
-/* Holds, forks a worker that closes the session it has a copy of, and dies. */
-static void leave_worker(void *arg)
-{
-	struct dtproc_proc *p, *q;
-	struct dtproc_bkpt *b;
-	char *argv[] = {"/bin/sleep", "100", NULL};
-	dtproc_addr at;
-
-	(void)arg;
-	OK(dtproc_open(NULL, &dt));
-	OK(dtproc_proc_grab(dt, inherited.pid, 0, &p));
-	OK(dtproc_proc_symbol(p, "a.out", "victim_target", &at, NULL));
-	OK(dtproc_bkpt_add(p, at, nothing, NULL, &b));
-	OK(dtproc_proc_create(dt, argv[0], argv, NULL, &q));
-	OK(dtproc_proc_continue(p));
-	if (fork() == 0) {
-		prctl(PR_SET_PDEATHSIG, 0);
-		dtproc_close(dt);
-		inherited.page->helper = getpid();
-		for (;;)
-			pause();
-	}
-	WITHIN(2000, inherited.page->helper);
-	/* The copy was closed; what is held is held on. */
-	CHECK(proc_status(inherited.pid, "TracerPid") > 0, "the worker let go");
-	CHECK(dtproc_proc_read(p, at, &at, 4) == 4, "%s", dtproc_error_text());
-	CHECK(proc_keepers() == 2, "%d keepers", proc_keepers());
-	t_leave();
-}
-
-static void outlived(void)
-{
-	pid_t pid;
-
-	vic_start(&inherited, "hammer 2 0");
-	vic_go(&inherited);
-	pid = client_fork(leave_worker, NULL);
-	CHECK(wait_status(pid, 10000) == 0, "the client failed");
-	vic_check_free(&inherited, "a worker outlives the client");
-	check_no_keeper("a worker outlives the client");
-	NEED(inherited.page->helper > 0, "no worker");
-	CHECK(proc_alive(inherited.page->helper), "the worker has ended");
-	kill(inherited.page->helper, SIGKILL);
-	vic_end(&inherited);
-}
-
-/* What is executed by the client gets none of our descriptors. */
-static void executed(void)
-{
-	struct dtproc_proc *p;
-	char before[4096] = "", after[4096] = "";
-	char *const bufs[2] = {before, after};
-	struct vic v;
-
-	vic_start(&v, "hammer 1 0");
-	vic_go(&v);
-	for (int i = 0; i < 2; i++) {
-		FILE *f =
-			popen("ls -l /proc/self/fd | sed 's/.*[0-9] \\([0-9]* ->\\)/\\1/'"
-			      " | grep -v 'pipe:\\|/proc/'",
-				"r");
-		NEED(f && fread(bufs[i], 1, 4095, f) > 0, "ls");
-		pclose(f);
-		if (i)
-			break;
-		OK(dtproc_open(NULL, &dt));
-		OK(dtproc_proc_grab(dt, v.pid, 0, &p));
-		OK(dtproc_proc_continue(p));
-	}
-	CHECK(!strcmp(before, after), "before:\n%safter:\n%s", before, after);
-	dtproc_close(dt);
-	vic_end(&v);
 }
 
 /* ------------------------------------------------------ malloc's lock is taken */
@@ -326,7 +136,7 @@ static void locked_malloc(void)
 	for (size_t i = 0; i < 4; i++)
 		pthread_create(&t[i], NULL, hammer_malloc, (void *)(i + 1));
 	for (int i = 0; i < t_times(15, 300) && !t_failures(); i++)
-		create_once();
+		create_once(dt);
 	over = 1;
 	for (int i = 0; i < 4; i++)
 		pthread_join(t[i], NULL);
@@ -370,7 +180,7 @@ static void no_keeper(struct vic *v, const char *name, const char *make, const c
 		CHECK(strstr(dtproc_error_text(), name) &&
 				strstr(dtproc_error_text(), why),
 			"%s: no \"%s\" in: %s", name, why, dtproc_error_text());
-		be_quick(from, name);
+		check_quick(from, name);
 		CHECK(proc_fds() == fds, "%s: %d descriptors, %d before", name,
 			proc_fds(), fds);
 		CHECK(proc_children() == 1, "%s: %d children", name, proc_children());
@@ -438,8 +248,8 @@ static void keepers(void)
 		asleep(&v);
 	/* A script that starts the true one is as good. */
 	false_keeper("wrapper", "echo \"#!/bin/sh\nexec $K\" >$T; chmod 755 $T");
-	create_once();
-	grab_once(&v);
+	create_once(dt);
+	grab_once(dt, &v);
 	dtproc_close(dt);
 	vic_check_free(&v, "all keepers");
 	vic_end(&v);
@@ -485,7 +295,7 @@ static void second_client(void)
 		kill(c.pid, i % 3 ? SIGKILL : SIGTERM);
 		if (i % 2)
 			t_pause(3000);
-		grab_once(&v);
+		grab_once(dt, &v);
 		cmd_wait(&c, 5000);
 		cmd_forget(&c);
 	}
@@ -520,7 +330,7 @@ static void thread_traced(void)
 		"%s", dtproc_error_text());
 	kill(pid, SIGKILL);
 	waitpid(pid, &status, 0);
-	grab_once(&v);
+	grab_once(dt, &v);
 	dtproc_close(dt);
 	vic_check_free(&v, "after the tracer of a thread");
 	vic_end(&v);
@@ -529,9 +339,6 @@ static void thread_traced(void)
 static const struct t_case cases[] = {
 	{"waiters", waiters, 60, 200},
 	{"child-signal", child_signal, 30, 200},
-	{"workers", workers, 60, 200},
-	{"outlived", outlived, 30, 0},
-	{"executed", executed, 0, 0},
 	{"locked-malloc", locked_malloc, 60, 200},
 	{"keepers", keepers, 60, 0},
 	{"second-client", second_client, 60, 300},

@@ -156,6 +156,15 @@ pid_t client_fork(void (*fn)(void *), void *arg);
 /* Waits; the status, or -1 at the limit. */
 int wait_status(pid_t pid, int timeout_ms);
 
+/* A callback that does nothing. */
+void no_callback(struct dtproc_proc *, struct dtproc_bkpt *, pid_t tid, void *arg);
+/* Creates `sh -c "exit 7"` and sees it end as it should. */
+void create_once(struct dtproc *);
+/* Grabs, sets a breakpoint, and lets go. */
+void grab_once(struct dtproc *, struct vic *);
+/* What began at `from` took less time than a missed hang-up (FAREWELL_MS) does. */
+void check_quick(uint64_t from, const char *what);
+
 /* Runs what is in a session until it is done or `ms` are over; its output, malloced. */
 char *session_run(struct dtproc *, int ms);
 /* The number behind a key in aggregation output ("name   123"); -1: none. */

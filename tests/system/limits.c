@@ -32,14 +32,6 @@ static int tell(int rc, const char *what)
 	return rc == DTPROC_ELOST ? FAILED : REFUSED;
 }
 
-static void nothing(struct dtproc_proc *p, struct dtproc_bkpt *b, pid_t tid, void *arg)
-{
-	(void)p;
-	(void)b;
-	(void)tid;
-	(void)arg;
-}
-
 static int create_and_grab(struct dtproc *dt)
 {
 	char *argv[] = {"/bin/true", NULL};
@@ -51,7 +43,7 @@ static int create_and_grab(struct dtproc *dt)
 	if (rc == 0)
 		rc = dtproc_proc_symbol(p, "a.out", "victim_target", &at, NULL);
 	if (rc == 0)
-		rc = dtproc_bkpt_add(p, at, nothing, NULL, &b);
+		rc = dtproc_bkpt_add(p, at, no_callback, NULL, &b);
 	if (rc)
 		return tell(rc, "grab");
 	rc = dtproc_proc_create(dt, argv[0], argv, NULL, &p);
@@ -217,6 +209,27 @@ static void cpu_time(void)
 	vic_end(&held);
 }
 
+/* Threads of clients may have little stack: 64 KiB are enough, for the keeper as well. */
+static void stack(void)
+{
+	struct rlimit little = {64 << 10, 64 << 10};
+	struct cmd c;
+
+	vic_start(&held, "hammer 2 0");
+	vic_go(&held);
+	setrlimit(RLIMIT_STACK, &little);
+	NEED(cmd_trace(&c, held.pid,
+		     "pid$target:a.out:victim_target:entry { @[probefunc] = count(); }"
+		     "tick-20hz { printf(\"%s %d\", probename, pid); }"),
+		"no trace");
+	page_nap(100000000);
+	CHECK(cmd_interrupt(&c) == 0, "%s", cmd_text(c.err));
+	CHECK(text_count(cmd_text(c.out), "victim_target") > 0, "%s", cmd_text(c.out));
+	cmd_forget(&c);
+	vic_check_free(&held, "little stack");
+	vic_end(&held);
+}
+
 /* --------------------------------------------------------- five hundred at once */
 
 #define MOST 500
@@ -348,6 +361,7 @@ static const struct t_case cases[] = {
 	{"file-size", file_size, 60, 300},
 	{"processes", processes, 60, 60},
 	{"cpu-time", cpu_time, 60, 60},
+	{"stack", stack, 60, 60},
 	{"five-hundred", five_hundred, 90, 180},
 	{"too-many", too_many, 60, 60},
 };
