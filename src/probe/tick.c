@@ -3,9 +3,9 @@
  * profile:::tick-N[unit]: fires in the client at an interval.  Without a unit N is a
  * rate in hertz, as in DTrace.
  */
-#include <ctype.h>
 #include <string.h>
 #include <base/glob.h>
+#include <base/number.h>
 #include "own.h"
 
 #define SECOND 1000000000ull
@@ -51,14 +51,10 @@ static int claims(const struct probe_desc *d)
 /* Interval of "250ms", or 0. */
 static uint64_t parse_interval(const char *s)
 {
-	uint64_t n = 0;
+	uint64_t n;
 
-	if (!isdigit((unsigned char)*s))
+	if (!number_parse(s, &n, &s))
 		return 0;
-	for (; isdigit((unsigned char)*s); s++)
-		if (__builtin_mul_overflow(n, 10, &n) ||
-			__builtin_add_overflow(n, (uint64_t)(*s - '0'), &n))
-			return 0;
 	for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
 		uint64_t ns;
 

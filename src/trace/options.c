@@ -4,10 +4,10 @@
  * set.  DTrace's options that are not built yet are known by name and refused, so that a
  * script does not quietly do something else.
  */
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <base/log.h>
+#include <base/number.h>
 #include "own.h"
 
 #define SECOND 1000000000ull
@@ -68,22 +68,6 @@ static const struct row *find(const char *name)
 	return NULL;
 }
 
-/* Digits at the start of `s`; the unit begins at *unit.  0: none, or too many. */
-static int parse_number(const char *s, uint64_t *out, const char **unit)
-{
-	uint64_t n = 0;
-
-	if (!isdigit((unsigned char)*s))
-		return 0;
-	for (; isdigit((unsigned char)*s); s++)
-		if (__builtin_mul_overflow(n, 10, &n) ||
-			__builtin_add_overflow(n, (uint64_t)(*s - '0'), &n))
-			return 0;
-	*out = n;
-	*unit = s;
-	return 1;
-}
-
 /* "4m", "512", "1gb" */
 static int parse_size(const char *s, uint64_t *out)
 {
@@ -91,7 +75,7 @@ static int parse_size(const char *s, uint64_t *out)
 	const char *unit, *p;
 	uint64_t n;
 
-	if (!parse_number(s, &n, &unit))
+	if (!number_parse(s, &n, &unit))
 		return 0;
 	if (*unit && (p = strchr(powers, tolower((unsigned char)*unit)))) {
 		if (__builtin_mul_overflow(n, 1ull << (10 * (p - powers + 1)), &n))
@@ -117,7 +101,7 @@ static int parse_rate(const char *s, uint64_t *out)
 	const char *unit;
 	uint64_t n;
 
-	if (!parse_number(s, &n, &unit) || !n)
+	if (!number_parse(s, &n, &unit) || !n)
 		return 0;
 	if (!*unit || strcasecmp(unit, "hz") == 0) {
 		*out = SECOND / n;
