@@ -17,7 +17,6 @@
 #include "hold.h"
 
 #include <base/list.h>
-#include <victim/victim.h>
 
 #include <pthread.h>
 

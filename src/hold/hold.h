@@ -15,7 +15,7 @@
 #define HOLD_HOLD_H
 
 #include <base/err.h>
-#include <victim/maps.h>
+#include <victim/victim.h>
 #include <wire/proto.h>
 
 struct hold_session;

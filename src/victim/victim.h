@@ -7,6 +7,8 @@
 #ifndef VICTIM_VICTIM_H
 #define VICTIM_VICTIM_H
 
+#include "maps.h"
+
 #include <base/err.h>
 #include <wire/proto.h>
 

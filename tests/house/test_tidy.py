@@ -79,6 +79,11 @@ class Tidy(unittest.TestCase):
         self.c('src/wire/a.c', '\n#include <hold/hold.h>\n')
         self.complains('src/wire/a.c:3: includes hold/hold.h: hold is a higher floor to wire')
 
+    def test_side_door(self):
+        self.c('src/victim/maps.h', '')
+        self.c('src/hold/a.c', '#include <victim/maps.h>\n')
+        self.complains('includes victim/maps.h: victim is entered by victim.h')
+
     def test_strangers(self):
         self.c('src/victim/victim.h', '')
         self.c('src/keeper/a.c', '#include <victim/victim.h>\n')
