@@ -4,6 +4,7 @@
  * set.  DTrace's options that are not built yet are known by name and refused, so that a
  * script does not quietly do something else.
  */
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <base/log.h>
