@@ -43,6 +43,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #ifndef CLONE_PIDFD
 #define CLONE_PIDFD 0x00001000
@@ -59,6 +60,8 @@ struct report {
 };
 
 #define STACK_BYTES 32768
+/* How long an intermediate that stays waits for orphans of its keeper. */
+#define ORPHANS_MS 100
 
 /* All that the new processes need, made before the first of them exists. */
 struct plan {
@@ -230,15 +233,26 @@ failed:
 	leave(127);
 }
 
-/* A parent for the keeper that is no part of the client's life, as long as it lives. */
+/*
+ * A parent for the keeper that is no part of the client's life, as long as it lives, and
+ * a moment longer: a stub whose keeper is no keeper dies with it and is reaped here.  A
+ * victim that was let run is the client's to adopt.
+ */
 BARE static void stay(struct report *r, int keeper_pid)
 {
+	static const struct timespec nap = {.tv_nsec = 1000000};
+
 	__atomic_store_n(&r->done, 1, __ATOMIC_RELEASE);
 	syscall(SYS_futex, &r->done, FUTEX_WAKE, 1, NULL, NULL, 0);
 	syscall(SYS_close_range, 0, ~0u, CLOSE_RANGE_UNSHARE);
 	syscall(SYS_setsid);
 	while (syscall(SYS_wait4, keeper_pid, NULL, 0, NULL) < 0 && errno == EINTR)
 		;
+	for (int i = 0; i < ORPHANS_MS; i++) {
+		if (syscall(SYS_wait4, -1, NULL, WNOHANG | __WALL, NULL) < 0)
+			return;
+		syscall(SYS_nanosleep, &nap, NULL);
+	}
 }
 
 BARE static int be_intermediate(void *arg)
@@ -247,6 +261,8 @@ BARE static int be_intermediate(void *arg)
 	int fd = -1;
 
 	STEP(BETWEEN);
+	if (p->stays)
+		syscall(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	int pid = clone(be_keeper, p->stacks + 2 * STACK_BYTES,
 		CLONE_UNTRACED | CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, arg,
 		&fd);
@@ -309,12 +325,19 @@ static pid_t reap(pid_t intermediate, int flags)
 
 void start_reap(pid_t parent)
 {
+	static const struct timespec nap = {.tv_nsec = 1000000};
 	siginfo_t info;
 
 	/* Ours still?  Then its PID is nobody else's. */
 	if (parent == 0 || waitid(P_PID, (id_t)parent, &info,
 				   WEXITED | WNOHANG | WNOWAIT | __WCLONE) < 0)
 		return;
+	/* It ends by itself, when it has reaped the keeper. */
+	for (int i = 0; i < 2 * ORPHANS_MS; i++) {
+		if (reap(parent, WNOHANG) != 0)
+			return;
+		nanosleep(&nap, NULL);
+	}
 	kill(parent, SIGKILL);
 	reap(parent, 0);
 }

@@ -7,7 +7,9 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -195,6 +197,68 @@ static void ignores_children(void)
 	CHECK(proc_children() == 0, "%d children", proc_children());
 }
 
+/*
+ * A client that inherits orphans: init of a PID namespace, or a subreaper.  It may be the
+ * parent of our processes then, but sees neither SIGCHLD nor a zombie, and its own wait
+ * gets nothing of theirs.
+ */
+static void inherits_orphans(void)
+{
+	struct sigaction sa = {.sa_handler = on_child};
+	char *argv[] = {"/bin/sh", "-c", "exit 7", NULL};
+	char *none[] = {"/etc/passwd", NULL};
+	int status;
+
+	child_signals = 0;
+	sigaction(SIGCHLD, &sa, NULL);
+	OK(dtproc_open(NULL, &dt));
+	for (int i = 0; i < t_times(5, 100); i++) {
+		struct dtproc_proc *p;
+
+		OK(dtproc_proc_create(dt, argv[0], argv, NULL, &p));
+		CHECK(waitpid(-1, &status, WNOHANG) <= 0, "a stranger while it is held");
+		OK(dtproc_proc_continue(p));
+		OK(dtproc_proc_wait(p, 3000));
+		dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
+		CHECK(dtproc_proc_create(dt, none[0], none, NULL, &p) < 0, "created");
+		setenv("DTPROC_KEEPER", "/bin/false", 1);
+		CHECK(dtproc_proc_create(dt, argv[0], argv, NULL, &p) < 0, "no keeper");
+		setenv("DTPROC_KEEPER", t_built("src/keeper/dtproc-keeper"), 1);
+	}
+	dtproc_close(dt);
+	page_nap(20000000);
+	CHECK(child_signals == 0, "%d SIGCHLD", child_signals);
+	CHECK(waitpid(-1, &status, WNOHANG) < 0 && errno == ECHILD, "strangers are left");
+	CHECK(proc_children() == 0, "%d children", proc_children());
+}
+
+static void subreaper(void)
+{
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	inherits_orphans();
+}
+
+/* Its /proc is its own as well, since keepers look there. */
+static void be_init(void *arg)
+{
+	(void)arg;
+	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+		mount("proc", "/proc", "proc", 0, NULL)) {
+		t_note("no mount: this case is left out");
+		t_leave();
+	}
+	inherits_orphans();
+}
+
+static void init_of_namespace(void)
+{
+	if (unshare(CLONE_NEWPID | CLONE_NEWNS)) {
+		t_note("no PID namespace: this case is left out");
+		return;
+	}
+	CHECK(wait_status(client_fork(be_init, NULL), 20000) == 0, "init failed");
+}
+
 /* ------------------------------------------------------------- inheritance (C1) */
 
 /* Output of the program run by `start` with standard output to a file. */
@@ -369,6 +433,8 @@ static const struct t_case cases[] = {
 	{"threads", threads, 30, 120},
 	{"own-children", own_children, 30, 100},
 	{"ignores-children", ignores_children, 0, 0},
+	{"subreaper", subreaper, 30, 100},
+	{"init-of-namespace", init_of_namespace, 30, 100},
 	{"inheritance", inheritance, 0, 0},
 	{"keeper-dies", keeper_dies, 30, 200},
 	{"both-killed", both_killed, 30, 200},
