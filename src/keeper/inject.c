@@ -48,14 +48,21 @@ void inject_probe(struct keeper *k)
 	k->no_inject = !k->syscall_pc;
 }
 
-/* Resumes by `go` until the task reports a stop that `want` accepts; 0, or -ESRCH. */
-static int run_until(struct keeper *k, struct task *t, int (*go)(pid_t), int want)
+/*
+ * Resumes by `go` until the task reports a stop that `want` accepts; 0, -ESRCH, or
+ * -EAGAIN when it reports nothing: it runs.
+ */
+static int run_until(
+	struct keeper *k, struct task *t, int (*go)(pid_t), int want, uint64_t timeout)
 {
 	struct wait_event ev;
 
 	for (;;) {
-		if (go(t->tid) || wait_one(t->tid, CALL_NS, &ev) <= 0)
+		if (go(t->tid))
 			return -ESRCH;
+		int got = wait_one(t->tid, timeout, &ev);
+		if (got <= 0)
+			return got ? -ESRCH : -EAGAIN;
 		if (!WIFSTOPPED(ev.status)) {
 			stops_dispatch(k, &ev);
 			return -ESRCH;
@@ -74,6 +81,26 @@ static int go_cont(pid_t tid)
 	return pt_cont(tid, 0);
 }
 
+/*
+ * To the entry of the call.  A victim that is frozen in its cgroup does not come there,
+ * but answers an interrupt: then nothing has happened, and its registers can be put back.
+ */
+static int enter(struct keeper *k, struct task *t)
+{
+	struct wait_event ev;
+	int code = run_until(k, t, pt_syscall, SIGTRAP | 0x80, SETTLE_NS);
+
+	if (code != -EAGAIN)
+		return code;
+	if (pt_interrupt(t->tid) || wait_one(t->tid, SETTLE_NS, &ev) <= 0)
+		return -ESRCH;
+	if (!WIFSTOPPED(ev.status)) {
+		stops_dispatch(k, &ev);
+		return -ESRCH;
+	}
+	return WSTOPSIG(ev.status) == (SIGTRAP | 0x80) ? 0 : -EAGAIN;
+}
+
 /* The call itself: from one EVENT_STOP to the next. */
 static long call(struct keeper *k, struct task *t, struct user_regs_struct *regs)
 {
@@ -82,15 +109,16 @@ static long call(struct keeper *k, struct task *t, struct user_regs_struct *regs
 	if (pt_set_regs(t->tid, regs))
 		return -ESRCH;
 	STEP(INJECT_SET);
-	if (run_until(k, t, pt_syscall, SIGTRAP | 0x80)) /* entry */
-		return -ESRCH;
+	int in = enter(k, t);
+	if (in)
+		return in;
 	STEP(INJECT_IN);
-	if (run_until(k, t, pt_syscall, SIGTRAP | 0x80)) /* exit */
+	if (run_until(k, t, pt_syscall, SIGTRAP | 0x80, CALL_NS)) /* exit */
 		return -ESRCH;
 	STEP(INJECT_OUT);
 	if (pt_peek_user(t->tid, arch_user_offset(ARCH_RESULT), &result))
 		return -ESRCH;
-	if (pt_interrupt(t->tid) || run_until(k, t, go_cont, PTRACE_EVENT_STOP))
+	if (pt_interrupt(t->tid) || run_until(k, t, go_cont, PTRACE_EVENT_STOP, CALL_NS))
 		return -ESRCH;
 	return (long)result;
 }

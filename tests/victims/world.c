@@ -11,6 +11,7 @@
  *   debugged       asks to be traced itself when it is already
  *   closed         closes all descriptors, again and again
  *   limits         resource limits of nothing; limits-early: before it is held
+ *   greedy         takes memory without end
  *   reaper         a subreaper that gets every child of its children, and counts SIGCHLD
  *   vforks         its first thread waits for a vfork child that takes its time, or a
  *                  third argument of ms
@@ -268,6 +269,15 @@ static void no_limits(void)
 		must(setrlimit((__rlimit_resource_t)all[i], &nothing), "setrlimit");
 }
 
+/* Takes memory until it has none. */
+static void more_memory(void)
+{
+	volatile char *at = malloc(256 * 1024);
+
+	for (int i = 0; at && i < 256 * 1024; i += 4096)
+		at[i] = 1;
+}
+
 /* ------------------------------------------------------------------------ children */
 
 static void on_child(int signo, siginfo_t *info, void *context)
@@ -405,6 +415,7 @@ static const struct kind {
 	{"closed", NULL, close_all, 20, NULL},
 	{"limits", NULL, no_limits, 0, NULL},
 	{"limits-early", no_limits, NULL, 0, NULL},
+	{"greedy", NULL, more_memory, 5, NULL},
 	{"reaper", be_reaper, orphan, 50, NULL},
 	{"vforks", NULL, NULL, 0, vforks},
 	{"untraced", NULL, NULL, 0, untraced},
