@@ -14,6 +14,8 @@
 
 #define NOBODY 65534
 
+#define MAYBE __attribute__((unused)) /* a build with sanitizers leaves it out */
+
 static struct vic held;
 static struct rlimit before;
 static int limited; /* RLIMIT_... */
@@ -125,18 +127,18 @@ static void descriptors(void)
 	rise(RLIMIT_NOFILE, 0, 1, 0, 80);
 }
 
-static void address_space(void)
+MAYBE static void address_space(void)
 {
 	rise(RLIMIT_AS, 64 << 10, 256 << 10, t_soak() ? 32 : 6, 1ul << 30);
 }
 
-static void data(void)
+MAYBE static void data(void)
 {
 	rise(RLIMIT_DATA, 4096, 64 << 10, t_soak() ? 32 : 3, 1ul << 30);
 }
 
 /* Memfds are files to the kernel: an error, and not SIGXFSZ. */
-static void file_size(void)
+MAYBE static void file_size(void)
 {
 	rise(RLIMIT_FSIZE, 0, 16 << 10, t_soak() ? 8 : 1, 1ul << 26);
 }
@@ -152,7 +154,7 @@ static void become_nobodys(struct vic *v)
 }
 
 /* What an ordinary user may execute must lie where that user may look. */
-static void processes(void)
+MAYBE static void processes(void)
 {
 	char dir[64] = "/var/tmp/dtproc-test-XXXXXX", line[900], keeper[100];
 	int status = -1;
@@ -210,7 +212,7 @@ static void cpu_time(void)
 }
 
 /* Threads of clients may have little stack: 64 KiB are enough, for the keeper as well. */
-static void stack(void)
+MAYBE static void stack(void)
 {
 	struct rlimit little = {64 << 10, 64 << 10};
 	struct cmd c;
@@ -356,12 +358,15 @@ static void too_many(void)
 
 static const struct t_case cases[] = {
 	{"descriptors", descriptors, 60, 60},
+	{"cpu-time", cpu_time, 60, 60},
+#if !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
+	/* Sanitizers want memory, threads, files and stack for themselves. */
 	{"address-space", address_space, 60, 300},
 	{"data", data, 60, 300},
 	{"file-size", file_size, 60, 300},
 	{"processes", processes, 60, 60},
-	{"cpu-time", cpu_time, 60, 60},
 	{"stack", stack, 60, 60},
+#endif
 	{"five-hundred", five_hundred, 90, 180},
 	{"too-many", too_many, 60, 60},
 };
