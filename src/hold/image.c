@@ -15,12 +15,11 @@
 #include "handle.h"
 
 #include <base/clean.h>
+#include <base/same.h>
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/kcmp.h>
 #include <stdio.h>
-#include <sys/syscall.h>
 
 void image_close(struct image *i)
 {
@@ -32,7 +31,7 @@ void image_close(struct image *i)
 
 static int shares_memory(pid_t pid, pid_t parent)
 {
-	return parent > 0 && syscall(SYS_kcmp, pid, parent, KCMP_VM, 0, 0) == 0;
+	return parent > 0 && same_memory(pid, parent);
 }
 
 static int open_proc(pid_t tid, const char *name)

@@ -10,9 +10,10 @@
 #include "keeper.h"
 #include "ptrace.h"
 
+#include <base/same.h>
+
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/kcmp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -40,7 +41,7 @@ static int has_memory(pid_t tid)
 
 int shares_memory(pid_t live, pid_t pid)
 {
-	return syscall(SYS_kcmp, live, pid, KCMP_VM, 0, 0) == 0 && has_memory(pid);
+	return same_memory(live, pid) && has_memory(pid);
 }
 
 pid_t live_tid(struct keeper *k)

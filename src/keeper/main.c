@@ -11,6 +11,7 @@
  */
 #include "keeper.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
@@ -150,6 +151,26 @@ static int open_ledger(struct keeper *k)
 	return 0;
 }
 
+/*
+ * What the client has open is not for us: a pipe of `x=$(dtproc ...)` would never end.
+ * Where close_range(2) is refused (start.c has asked) it is closed one by one.
+ */
+static void close_others(void)
+{
+	struct dirent *e;
+	DIR *d;
+
+	if (close_range(WIRE_FD_FIRST_FREE, ~0u, 0) == 0 ||
+		!(d = opendir("/proc/self/fd")))
+		return;
+	while ((e = readdir(d))) {
+		int fd = atoi(e->d_name);
+		if (fd >= WIRE_FD_FIRST_FREE && fd != dirfd(d))
+			close(fd);
+	}
+	closedir(d);
+}
+
 /* Nobody but the client ends a keeper: signals that would are not for it. */
 static void ignore_signals(void)
 {
@@ -205,6 +226,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "dtproc-keeper: started by libdtproc alone\n");
 		return 2;
 	}
+	close_others();
 	ignore_signals();
 	heed_cpu_limit();
 	ask_short_slice();
