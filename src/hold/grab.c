@@ -256,6 +256,8 @@ int hold_create(struct hold_session *s, enum hold_for whose, const char *file,
 	struct dtproc_proc *p = NULL;
 	int rc = hold_forked(s) ? forked_error() : victim_program_find(file, &path);
 
+	if (rc == 0)
+		rc = victim_check_proc();
 	if (rc)
 		return rc;
 	struct victim_program program = {path, argv, envp ? envp : environ};

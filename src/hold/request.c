@@ -133,7 +133,7 @@ static int explain(struct dtproc_proc *p, int rc)
 			"permission denied: this very process is not dumpable (it changed "
 			"its user, or asked for that with prctl), and so is its child "
 			"before it executes another program");
-	return rc;
+	return p->created && rc == DTPROC_EPERM ? victim_check_own_child() : rc;
 }
 
 /*

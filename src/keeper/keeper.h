@@ -208,6 +208,8 @@ struct task *task_stopped(struct keeper *);
  * the file.
  */
 int seize_all(struct keeper *);
+/* The error of a PTRACE_SEIZE that failed with `code` (-errno). */
+int seize_refused(struct keeper *, pid_t tid, int code);
 /* Does process `pid` share the memory of the thread `live`? */
 int shares_memory(pid_t live, pid_t pid);
 /* A thread under whose TID /proc shows the victim's memory: a zombie leader has none. */

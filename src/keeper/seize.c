@@ -81,6 +81,13 @@ static int check_seized(struct keeper *k, int list, const char *name, pid_t tgid
 		DTPROC_ESTALE, "thread %d of pid %d is another process's now", tid, tgid);
 }
 
+int seize_refused(struct keeper *k, pid_t tid, int code)
+{
+	/* A seccomp filter may say either. */
+	return err_errno(code == -EPERM || code == -ENOSYS ? DTPROC_EPERM : DTPROC_ESYS,
+		-code, "pid %d: thread %d cannot be seized", k->pid, tid);
+}
+
 /*
  * Seizes one thread of a list; 1: newly held, 0: held already or ended, or an error.  A
  * first thread that is about to hand its TID to one that executes is refused for a
@@ -102,8 +109,7 @@ static int seize_one(struct keeper *k, int list, const char *name, pid_t tgid)
 	if (code == -ESRCH)
 		return 0;
 	if (code)
-		return err_errno(code == -EPERM ? DTPROC_EPERM : DTPROC_ESYS, -code,
-			"pid %d: thread %d cannot be seized", k->pid, tid);
+		return seize_refused(k, tid, code);
 	STEP(GRAB_ONE);
 	code = check_seized(k, list, name, tgid);
 	if (code)

@@ -97,7 +97,7 @@ static int create(struct keeper *k, uint64_t *value)
 		return err_set(DTPROC_EEXITED, "pid %d ended early", k->pid);
 	code = pt_seize(k->pid, pt_options | pt_options_created);
 	if (code)
-		return err_errno(DTPROC_ESYS, -code, "pid %d cannot be seized", k->pid);
+		return seize_refused(k, k->pid, code);
 	if (!task_add(k, k->pid, k->pid))
 		return DTPROC_ENOMEM;
 	STEP(CREATE_HELD);

@@ -1,23 +1,38 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Why a process cannot be held (rule C2).  The kernel says EPERM for a dozen reasons; we
- * look at the process and at ourselves, in the order in which the kernel looks:
- * the ids, the capabilities, "dumpable", and then the security modules, of which Yama
- * can be asked.  What is left is probably a seccomp filter or another module.
+ * Is there something that can be held (rule C2)?  What the kernel says no to is for
+ * refusal.c.
  */
 #include "victim.h"
 
 #include <dirent.h>
+#include <linux/magic.h>
 #include <poll.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #define PF_KTHREAD 0x00200000ul
-#define CAP_PTRACE (1ull << 19)
+
+int victim_check_proc(void)
+{
+	struct statfs fs;
+	char text[16] = "";
+
+	/* The mount tells, not the process: in a sidecar the numbers are others. */
+	if (readlink("/proc/self", text, sizeof text - 1) > 0 && atoi(text) == getpid())
+		return 0;
+	if (statfs("/proc", &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC)
+		return err_set(DTPROC_ESYS,
+			"/proc is not mounted here, and nothing works without: "
+			"mount -t proc proc /proc");
+	return err_set(DTPROC_ESYS,
+		"/proc is that of another PID namespace, where processes have other "
+		"numbers: mount the own one (mount -t proc proc /proc), or enter that "
+		"namespace (nsenter --pid)");
+}
 
 static int own_thread(pid_t pid, const struct victim_status *st)
 {
@@ -130,7 +145,9 @@ int victim_check(pid_t pid, enum victim_purpose purpose)
 
 	if (pid <= 0)
 		return err_set(DTPROC_ENOPROC, "no such process");
-	rc = victim_stat_read(pid, &stat);
+	rc = victim_check_proc();
+	if (rc == 0)
+		rc = victim_stat_read(pid, &stat);
 	if (rc == 0)
 		rc = victim_status_read(pid, &status);
 	if (rc)
@@ -151,125 +168,10 @@ int victim_check(pid_t pid, enum victim_purpose purpose)
 	return 0;
 }
 
-/* ------------------------------------------------------------ refusals */
-
-static void user_name(uid_t uid, char *buf, size_t room)
+int victim_check_again(pid_t pid, enum victim_purpose purpose)
 {
-	struct passwd pw, *found = NULL;
-	char text[1024];
-
-	if (getpwuid_r(uid, &pw, text, sizeof text, &found) == 0 && found)
-		snprintf(buf, room, "%s", found->pw_name);
-	else
-		snprintf(buf, room, "uid %u", (unsigned)uid);
-}
-
-/* Are the first three ids (real, effective, saved) all `id`? */
-static int all(const uid_t *ids, uid_t id)
-{
-	return ids[0] == id && ids[1] == id && ids[2] == id;
-}
-
-static int same_among_themselves(const uid_t *ids)
-{
-	return all(ids, ids[0]);
-}
-
-static const char *yama_text(int scope)
-{
-	if (scope == 1)
-		return "permission denied by Yama's ptrace_scope 1: only descendants of the "
-		       "tracer may be held; become root, or set "
-		       "/proc/sys/kernel/yama/ptrace_scope to 0";
-	if (scope == 2)
-		return "permission denied by Yama's ptrace_scope 2: only root may hold "
-		       "processes";
-	return "permission denied by Yama's ptrace_scope 3: nobody may hold processes "
-	       "until the machine is started anew";
-}
-
-/* What ids and capabilities say; NULL: nothing against it. */
-static const char *ids_text(const struct victim_caller *us,
-	const struct victim_status *it, char *buf, size_t room)
-{
-	char user[64];
-
-	if (!same_among_themselves(it->uid) || !same_among_themselves(it->gid))
-		return "permission denied: it runs a set-id program";
-	if (!all(it->uid, us->uid)) {
-		user_name(it->uid[0], user, sizeof user);
-		snprintf(buf, room, "permission denied: it belongs to another user (%s)",
-			user);
-		return buf;
-	}
-	if (!all(it->gid, us->gid))
-		return "permission denied: it runs with another group (set-id, or started "
-		       "under another login)";
-	if (it->caps & ~us->caps)
-		return "permission denied: it has capabilities that the caller lacks";
-	return NULL;
-}
-
-const char *victim_refusal_text(const struct victim_caller *us,
-	const struct victim_status *it, uid_t proc_owner, char *buf, size_t room)
-{
-	const char *why = us->ptrace_capable ? NULL : ids_text(us, it, buf, room);
-
-	if (why)
-		return why;
-	if (!us->ptrace_capable && proc_owner != it->uid[1])
-		return "permission denied: it is not dumpable (a set-id or unreadable "
-		       "program, or it asked for that with prctl)";
-	if (us->yama == 3 || (us->yama && !us->ptrace_capable))
-		return yama_text(us->yama);
-	return "permission denied: probably a seccomp filter or security module";
-}
-
-static int yama_scope(void)
-{
-	char text[16];
-
-	if (victim_slurp("/proc/sys/kernel/yama/ptrace_scope", text, sizeof text) <= 0)
-		return 0;
-	return text[0] >= '0' && text[0] <= '3' ? text[0] - '0' : 0;
-}
-
-static void know_ourselves(struct victim_caller *us)
-{
-	char text[4096], *line;
-	unsigned long long prm = 0, eff = 0;
-
-	*us = (struct victim_caller){getuid(), getgid(), 0, 0, yama_scope()};
-	if (victim_slurp("/proc/self/status", text, sizeof text) <= 0)
-		return;
-	line = strstr(text, "\nCapPrm:");
-	if (line && sscanf(line, "\nCapPrm: %llx CapEff: %llx", &prm, &eff) == 2) {
-		us->caps = prm;
-		us->ptrace_capable = (eff & CAP_PTRACE) != 0;
-	}
-}
-
-int victim_check_refusal(pid_t pid, enum victim_purpose purpose)
-{
-	struct victim_caller us;
-	struct victim_status it;
-	struct stat st;
-	char path[40], buf[160];
 	pid_t tracer = purpose == VICTIM_CONTROL ? tracer_of(pid) : 0;
 	int rc = victim_check(pid, purpose);
 
-	if (rc)
-		return rc;
-	if (tracer > 0)
-		return traced(tracer);
-	rc = victim_status_read(pid, &it);
-	if (rc)
-		return rc;
-	/* The directory itself always shows the effective user; its files do not. */
-	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-	if (stat(path, &st) < 0)
-		return err_set(DTPROC_ENOPROC, "no such process");
-	know_ourselves(&us);
-	return err_set(DTPROC_EPERM, "%s",
-		victim_refusal_text(&us, &it, st.st_uid, buf, sizeof buf));
+	return rc == 0 && tracer > 0 ? traced(tracer) : rc;
 }

@@ -230,5 +230,10 @@ int victim_pidfd_open(pid_t pid, int *pidfd)
 	/* Linux up to 6.12 says EINVAL, later ones ENOENT, for a thread. */
 	if (errno == EINVAL || errno == ENOENT)
 		return err_set(DTPROC_ENOPROC, "it is a thread, not a process");
+	if (errno == EPERM || errno == ENOSYS)
+		return err_errno(DTPROC_ESYS, errno,
+			"pidfd_open(2) is refused, by a kernel older than 5.3 or the "
+			"seccomp filter of a container (start it with --security-opt "
+			"seccomp=unconfined)");
 	return err_errno(DTPROC_ESYS, errno, "cannot open a pidfd");
 }

@@ -67,8 +67,17 @@ enum victim_purpose { VICTIM_READ, VICTIM_CONTROL };
  * ETRACED (to control only).
  */
 int victim_check(pid_t pid, enum victim_purpose purpose) MUST_USE;
+/* The same, and looks whether one of its threads has a tracer. */
+int victim_check_again(pid_t pid, enum victim_purpose purpose) MUST_USE;
+/* Is there a /proc, and does it call processes by our numbers?  ESYS. */
+int victim_check_proc(void) MUST_USE;
+
+/* ------------------------------------------ refusal.c: why the kernel refuses */
+
 /* The kernel refused: finds out by what.  Returns EPERM, or what victim_check says. */
 int victim_check_refusal(pid_t pid, enum victim_purpose purpose) MUST_USE;
+/* The kernel refused a child of our own.  Returns EPERM. */
+int victim_check_own_child(void) MUST_USE;
 /*
  * A control grab was refused.  If that may have been a keeper's doing waits until that
  * keeper has ended; 1: it is worth another try.
@@ -81,6 +90,8 @@ struct victim_caller {
 	int ptrace_capable; /* CAP_SYS_PTRACE is effective */
 	uint64_t caps;      /* permitted */
 	int yama;           /* ptrace_scope; 0 also without Yama */
+	int filtered;       /* under a seccomp filter */
+	int apart;          /* in a user namespace, and the process is outside of it */
 };
 const char *victim_refusal_text(const struct victim_caller *,
 	const struct victim_status *, uid_t proc_owner, char *buf, size_t room);

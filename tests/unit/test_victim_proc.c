@@ -120,7 +120,7 @@ static const struct victim_status plain = {.uid = {5, 5, 5, 5}, .gid = {6, 6, 6,
 
 static const char *refusal(struct victim_caller us, struct victim_status it, uid_t owner)
 {
-	static char buf[200];
+	static char buf[ERR_TEXT_MAX];
 
 	return victim_refusal_text(&us, &it, owner, buf, sizeof buf);
 }
@@ -154,6 +154,10 @@ static void C2_reasons(void **state)
 		strstr(refusal(us, plain, 5), "seccomp filter or security module"));
 	assert_non_null(
 		strstr(refusal(root, it, 0), "seccomp filter or security module"));
+	us.filtered = 1;
+	assert_non_null(strstr(refusal(us, plain, 5), "--security-opt"));
+	us.apart = 1;
+	assert_non_null(strstr(refusal(us, plain, 5), "user namespace"));
 	root.yama = 3;
 	assert_non_null(strstr(refusal(root, it, 0), "ptrace_scope 3"));
 }
