@@ -60,12 +60,29 @@ static int prepare(struct engine_set *s, struct engine_unit *u)
 	return err;
 }
 
+/*
+ * A trap that is hit while SIGTRAP is blocked or ignored costs the victim its disposition
+ * of SIGTRAP; the keeper puts it back, and learns here of one that is set later (D7).
+ */
+static size_t watch_sigaction(const struct engine_unit *u, struct wire_site *site)
+{
+	dtproc_addr at;
+
+	if (u->armed ||
+		(dtproc_proc_symbol(u->proc, "libc", "sigaction", &at, NULL) &&
+			dtproc_proc_symbol(u->proc, "a.out", "sigaction", &at, NULL)))
+		return 0;
+	*site = (struct wire_site){
+		.addr = at, .user = HOLD_USER_MAX - 1, .kind = WIRE_SITE_SIGACTION};
+	return 1;
+}
+
 static int make_sites(const struct engine_unit *u, struct wire_site **out, size_t *n)
 {
 	struct wire_site *sites;
 
 	*n = u->pairs.n - u->armed;
-	sites = calloc(*n ? *n : 1, sizeof *sites);
+	sites = calloc(*n + 1, sizeof *sites);
 	if (!sites)
 		return err_nomem("sites");
 	for (size_t i = 0; i < *n; i++) {
@@ -77,6 +94,8 @@ static int make_sites(const struct engine_unit *u, struct wire_site **out, size_
 			.program = p->program,
 			.probe = p->probe->id};
 	}
+	if (*n)
+		*n += watch_sigaction(u, &sites[*n]);
 	*out = sites;
 	return 0;
 }
@@ -94,15 +113,17 @@ static long sort_out(struct engine_unit *u, const struct wire_site *sites, size_
 	long armed = 0;
 
 	for (size_t i = 0; i < n; i++) {
+		int ours = sites[i].kind == WIRE_SITE_SIGACTION;
+
 		if (sites[i].result == 0) {
 			if (vec_push(&u->sites, sites[i]))
 				return err_nomem("sites");
-			armed++;
+			armed += !ours;
 			continue;
 		}
 		log_line("engine", 2, "site %#llx refused: %s",
 			(unsigned long long)sites[i].addr, why_refused(&sites[i]));
-		if (refused)
+		if (refused && !ours)
 			refused(u->pairs.at[sites[i].user].probe, why_refused(&sites[i]),
 				arg);
 	}

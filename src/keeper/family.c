@@ -198,7 +198,7 @@ static void forget_image(struct keeper *k)
 	sites_forget(k);
 	k->syscall_pc = 0;
 	k->scratch = 0;
-	k->trap_handled = 0;
+	k->trap_handled = k->trap_noted = 0;
 	k->generation++;
 	k->ledger->generation = k->generation;
 	if (k->mem >= 0)

@@ -184,6 +184,8 @@ static void run_users(struct keeper *k, struct task *t, struct site *s)
 
 	for (size_t i = 0; i < s->users.n; i++) {
 		const struct site_user *u = &s->users.at[i];
+		if (u->kind == WIRE_SITE_SIGACTION)
+			signal_note_trap(k, t);
 		if (u->kind != WIRE_SITE_PROBE)
 			continue;
 		probes = 1;

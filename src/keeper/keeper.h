@@ -154,7 +154,8 @@ struct keeper {
 	dtproc_addr syscall_pc; /* a system call instruction in the victim's vDSO */
 	uint8_t no_inject;      /* no call can be injected: no place for it, or seccomp */
 	uint8_t trap_handled;   /* the victim has a SIGTRAP disposition of its own */
-	uint8_t trap_action[32]; /* it, as rt_sigaction gives it */
+	uint8_t trap_noted;     /* its handler alone is known as yet */
+	uint8_t trap_action[32]; /* it, as rt_sigaction gives it; the handler first */
 	dtproc_addr scratch;     /* a writable page in the victim, once needed */
 };
 
@@ -312,6 +313,8 @@ void signal_mend_call(struct keeper *, struct task *);
 void signal_mend_trap(struct keeper *, struct task *);
 /* Reads the victim's SIGTRAP disposition; all tasks are stopped. */
 void signal_learn_trap(struct keeper *);
+/* A task calls sigaction(): it may be about SIGTRAP. */
+void signal_note_trap(struct keeper *, struct task *);
 /* family.c: fork, vfork, clone, exec. */
 void family_dispatch(struct keeper *, struct task *, int event);
 void family_newborn(struct keeper *, pid_t tid, int status);

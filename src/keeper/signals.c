@@ -154,9 +154,25 @@ void signal_dispatch(struct keeper *k, struct task *t, int sig)
  * it is known to have blocked SIGTRAP: from a stop before, or because everything else
  * is blocked (sigfillset); what is known may be old, for a thread that was stopped in
  * its own SIGTRAP handler, so a disposition that is still there comes first.  One is
- * read before the first trap is planted and put back by a call in the victim; one that
- * the program sets later and loses by a blocked hit stays lost.
+ * read before the first trap is planted and put back by a call in the victim.  Of one
+ * that the program sets later the handler is noted at the entry of libc's sigaction();
+ * flags, mask and restorer survive the reset.  A direct system call passes that by.
  */
+static int have_scratch(struct keeper *k, struct task *t)
+{
+	const uint64_t map[6] = {0, 4096, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, (uint64_t)-1, 0};
+
+	if (k->scratch)
+		return 1;
+	long got =
+		t ? inject_call_by(k, t, SYS_mmap, map) : inject_call(k, SYS_mmap, map);
+	if (got < 0 && got > -4096)
+		return 0;
+	k->scratch = (dtproc_addr)got;
+	return 1;
+}
+
 void signal_learn_trap(struct keeper *k)
 {
 	uint64_t set = task_mask(k->pid, "SigCgt:") | task_mask(k->pid, "SigIgn:");
@@ -164,14 +180,8 @@ void signal_learn_trap(struct keeper *k)
 	k->trap_handled = 0;
 	if (!(set & bit(SIGTRAP)) || k->no_inject)
 		return;
-	if (!k->scratch) {
-		const uint64_t map[6] = {0, 4096, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS, (uint64_t)-1, 0};
-		long got = inject_call(k, SYS_mmap, map);
-		if (got < 0 && got > -4096)
-			return;
-		k->scratch = (dtproc_addr)got;
-	}
+	if (!have_scratch(k, NULL))
+		return;
 	const uint64_t ask[6] = {SIGTRAP, 0, k->scratch, 8, 0, 0};
 	if (inject_call(k, SYS_rt_sigaction, ask) == 0 &&
 		sites_read(k, k->scratch, k->trap_action, sizeof k->trap_action) ==
@@ -179,10 +189,39 @@ void signal_learn_trap(struct keeper *k)
 		k->trap_handled = 1;
 }
 
+void signal_note_trap(struct keeper *k, struct task *t)
+{
+	uint64_t sig = 0, action = 0, handler;
+
+	if (pt_peek_user(t->tid, arch_arg_offset(0), &sig) || sig != SIGTRAP ||
+		pt_peek_user(t->tid, arch_arg_offset(1), &action) || !action ||
+		sites_read(k, action, &handler, sizeof handler) != sizeof handler)
+		return;
+	memcpy(k->trap_action, &handler, sizeof handler);
+	k->trap_handled = k->trap_noted = handler != (uintptr_t)SIG_DFL;
+}
+
+/* The rest of an action whose handler was noted: it is in the kernel still. */
+static int complete_action(struct keeper *k, struct task *t)
+{
+	const uint64_t ask[6] = {SIGTRAP, 0, k->scratch, 8, 0, 0};
+	const size_t head = sizeof(uint64_t), rest = sizeof k->trap_action - head;
+
+	if (!k->trap_noted)
+		return 1;
+	if (inject_call_by(k, t, SYS_rt_sigaction, ask) != 0 ||
+		sites_read(k, k->scratch + head, k->trap_action + head, rest) !=
+			(long)rest)
+		return 0;
+	k->trap_noted = 0;
+	return 1;
+}
+
 static void restore_action(struct keeper *k, struct task *t)
 {
+	if (k->no_inject || !have_scratch(k, t) || !complete_action(k, t))
+		return;
 	const uint64_t args[6] = {SIGTRAP, k->scratch, 0, 8, 0, 0};
-
 	if (sites_write(k, k->scratch, k->trap_action, sizeof k->trap_action) > 0)
 		inject_call_by(k, t, SYS_rt_sigaction, args);
 }

@@ -140,7 +140,11 @@ struct wire_site {
 	uint32_t reason;  /* enum wire_refusal, when result is DTPROC_ESITE */
 };
 
-enum wire_site_kind { WIRE_SITE_EVENT, WIRE_SITE_PROBE };
+enum wire_site_kind {
+	WIRE_SITE_EVENT,
+	WIRE_SITE_PROBE,
+	WIRE_SITE_SIGACTION, /* libc's sigaction(): for the keeper's own knowledge */
+};
 
 /* Why a site was refused. */
 enum wire_refusal {

@@ -36,8 +36,8 @@ struct row {
 #define ROWS(X) \
 	X(blocked,        "hostile blocked",        500, 20000, 0) \
 	X(owntrap,        "hostile owntrap",        500, 20000, 0) \
-	X(ignored,        "hostile ignored",        500, 20000, NO_CREATE) \
-	X(both,           "hostile both",           300, 3000,  NO_CREATE) \
+	X(ignored,        "hostile ignored",        500, 20000, 0) \
+	X(both,           "hostile both",           300, 3000,  0) \
 	X(raised,         "hostile raised",         500, 20000, 0) \
 	X(altstack,       "hostile altstack",       500, 20000, 0) \
 	X(tiny,           "hostile tiny",           500, 20000, 0) \
