@@ -204,6 +204,7 @@ static void cpu_time(void)
 		"no trace");
 	CHECK(WITHIN(20000, proc_status(held.pid, "TracerPid") == 0),
 		"the keeper goes on for ever");
+	check_no_keeper("its successor has looked after it");
 	vic_check_free(&held, "the keeper has no CPU time left");
 	cmd_interrupt(&c);
 	check_no_keeper("the keeper has no CPU time left");

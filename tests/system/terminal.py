@@ -268,6 +268,27 @@ def ctrl_c_twice():
         victim.free('a second Ctrl-C')
 
 
+def ctrl_c_held():
+    """A keeper that does not answer: the second Ctrl-C waits for nothing."""
+    with Victim() as victim, Terminal(
+            lib.DTPROC, '-q', '-p', str(victim.pid), '-n', 'BEGIN { printf("armed\\n"); }',
+            '-n', COUNT) as term:
+        term.expect('armed')
+        keeper = int(lib.status(victim.pid, 'TracerPid'))
+        lib.check(keeper > 0, 'armed and not held')
+        os.kill(keeper, signal.SIGSTOP)
+        try:
+            term.type('\x03')
+            time.sleep(0.5)
+            lib.check(term.process.poll() is None, 'it did not wait for its keeper')
+            term.type('\x03')
+            lib.check(lib.within(3, lambda: term.process.poll() is not None),
+                      'a second Ctrl-C does not end it')
+        finally:
+            os.kill(keeper, signal.SIGCONT)
+        victim.free('a keeper that was stopped')
+
+
 def editor():
     for name in ('vim', 'vi', 'vim.tiny', 'nano'):
         if shutil.which(name):
@@ -430,6 +451,7 @@ if __name__ == '__main__':
     lib.main([('substitution', substitution), ('closed-pipe', closed_pipe),
               ('closed-files', closed_files), ('straced', straced),
               ('strace-client', strace_client), ('gdb-client', gdb_client),
-              ('ctrl-c', ctrl_c), ('ctrl-c-twice', ctrl_c_twice), ('ctrl-z', ctrl_z),
+              ('ctrl-c', ctrl_c), ('ctrl-c-twice', ctrl_c_twice),
+              ('ctrl-c-held', ctrl_c_held), ('ctrl-z', ctrl_z),
               ('tostop', tostop), ('emulator', emulator), ('tmux', tmux),
               ('own-shell', own_shell)])
