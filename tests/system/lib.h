@@ -58,7 +58,8 @@ __attribute__((noreturn)) void t_leave(void);
 /* Is this the long run?  t_times(a, b): a in the short one, b in the long one. */
 bool t_soak(void);
 int t_times(int check, int soak);
-/* How much longer things take on this machine now: 1 when it is idle, at most 8. */
+/* How much longer things take on this machine now: 1 when it is idle (3 with sanitizers),
+ * at most 8. */
 unsigned t_slack(void);
 /* Does cond hold before `ms` (times the slack) are over?  Looks every millisecond. */
 #define WITHIN(ms, cond)                                                                 \
