@@ -189,6 +189,21 @@ static long each_existing(
 	return matched;
 }
 
+/* Why nothing is matched, where the provider is what is wrong. */
+static void look_at_provider(struct probe_table *t, const struct probe_desc *d)
+{
+	if (!strcmp(d->provider, "pid")) {
+		probe_set_why(t,
+			"pid wants a PID behind it: pid$target, in single quotes "
+			"for the shell, or pid4711");
+		return;
+	}
+	for (size_t i = 0; i < t->entries.n; i++)
+		if (glob_match(d->provider, t->entries.at[i]->probe.provider))
+			return;
+	probe_set_why(t, "there is no provider called %s", d->provider);
+}
+
 long probe_each(
 	struct probe_table *t, const struct probe_desc *d, probe_fn *fn, void *arg)
 {
@@ -198,7 +213,10 @@ long probe_each(
 	for (size_t i = 0; i < sizeof providers / sizeof *providers; i++)
 		if (providers[i]->claims(d))
 			return providers[i]->each(t, d, fn, arg);
-	return each_existing(t, d, fn, arg);
+	long matched = each_existing(t, d, fn, arg);
+	if (matched == 0)
+		look_at_provider(t, d);
+	return matched;
 }
 
 const struct probe *probe_by_id(const struct probe_table *t, uint32_t id)
