@@ -45,6 +45,7 @@ check: tests-ready
 	@tests/check $B
 
 soak: tests-ready
+	@tools/deps soak
 	@tests/check --soak $B
 
 check-asan:
