@@ -255,8 +255,6 @@ static void no_proc(void)
 		CHECK(dtproc_proc_grab(dt, v.pid, flags, &p) == DTPROC_ESYS &&
 				strstr(dtproc_error_text(), "/proc"),
 			"%s", dtproc_error_text());
-		CHECK(dtproc_proc_grab(dt, 0x3fffff, flags, &p) == DTPROC_ENOPROC, "%s",
-			dtproc_error_text());
 	}
 	dtproc_close(dt);
 	v.page->quit = 1;
