@@ -2,8 +2,8 @@
 /*
  * A trap was hit: run its programs, note its event, send the thread past it.
  *
- * The hot path of a plain probe costs two requests to the kernel, read PC and write PC,
- * and the resume; registers are read when a program asks for them.
+ * The hot path of a plain probe costs three requests to the kernel, PC, text and PC
+ * again, and the resume; registers are read when a program asks for them.
  */
 #include "keeper.h"
 #include "ptrace.h"
@@ -267,8 +267,7 @@ static void check_text(struct keeper *k, struct site *s)
 	uint8_t now[ARCH_INSN_MAX];
 	size_t rest = s->len - 1u;
 
-	if (s->way == ARCH_STEP || !rest ||
-		pread(k->mem, now, rest, (off_t)s->addr + 1) != (ssize_t)rest ||
+	if (!rest || pread(k->mem, now, rest, (off_t)s->addr + 1) != (ssize_t)rest ||
 		!memcmp(now, s->orig + 1, rest))
 		return;
 	log_line("hit", 1, "pid %d: the program has changed the text at %#lx", k->pid,

@@ -76,6 +76,8 @@ struct site {
 	uint8_t doomed;  /* refused: it goes when its users have been told */
 	uint8_t events;  /* users that are event breakpoints */
 	uint8_t orig[ARCH_INSN_MAX];
+	uint8_t seen; /* valid bytes of orig: the instruction and some behind it */
+	uint64_t inode, offset; /* where in which file; inode 0: in none */
 	dtproc_addr slot;
 	uint32_t trap; /* index in the ledger + 1; 0: none */
 	VEC(struct site_user) users;
@@ -261,6 +263,8 @@ void site_unwant(struct keeper *, dtproc_addr addr, uint32_t user);
 void sites_prepare(struct keeper *);
 /* Forgets all sites without touching memory (exec). */
 void sites_forget(struct keeper *);
+/* Forgets traps whose text is not there any more, and finds those that moved with it. */
+void sites_verify(struct keeper *);
 /* Puts the original bytes into the memory of a child that has a copy. */
 int sites_clean_copy(struct keeper *, int mem);
 /* The sites that are `wanted`, by address; the caller frees *out. */

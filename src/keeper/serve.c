@@ -251,6 +251,8 @@ static int op_disarm(struct keeper *k, struct call *c)
 	STEP(DISARM_HELD);
 	if (c->req->count >= MANY) /* by pages; those that stay are planted again */
 		sites_lift(k);
+	else
+		sites_verify(k);
 	for (size_t i = 0; i < c->req->count; i++)
 		site_unwant(k, w[i].addr, w[i].user);
 	still_end(k, was);

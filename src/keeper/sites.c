@@ -98,6 +98,7 @@ int sites_clean_copy(struct keeper *k, int mem)
 /* Mappings of the victim, to judge an address by; read once for a batch. */
 struct mapping {
 	dtproc_addr from, to;
+	unsigned long offset, inode;
 	char perms[4];
 };
 
@@ -115,7 +116,8 @@ static int read_mappings(struct keeper *k, mappings *out)
 	if (!f)
 		return -1;
 	while (fgets(line, sizeof line, f)) {
-		if (sscanf(line, "%lx-%lx %4c", &from, &to, m.perms) == 3) {
+		if (sscanf(line, "%lx-%lx %4c %lx %*s %lu", &from, &to, m.perms,
+			    &m.offset, &m.inode) == 5) {
 			m.from = from;
 			m.to = to;
 			if (vec_push(out, m))
@@ -199,6 +201,81 @@ static int overlaps(struct keeper *k, const struct site *s)
 	return 0;
 }
 
+/* ------------------------------------------------------------- where text goes */
+
+static uint64_t offset_in(const struct mapping *m, dtproc_addr addr)
+{
+	return m->inode ? m->offset + (addr - m->from) : 0;
+}
+
+static void know_text(struct site *s, const struct mapping *m, size_t n)
+{
+	s->inode = m->inode;
+	s->offset = offset_in(m, s->addr);
+	s->seen = (uint8_t)n;
+}
+
+/* Is there a trap at this address, and behind it what stood behind ours? */
+static int looks_like(struct keeper *k, const struct site *s, dtproc_addr at)
+{
+	uint8_t now[ARCH_INSN_MAX];
+
+	if (pread(k->mem, now, sizeof now, (off_t)at) < s->seen || now[0] != ARCH_TRAP)
+		return 0;
+	for (size_t i = 1; i < s->seen; i++)
+		if (now[i] != s->orig[i] &&
+			(now[i] != ARCH_TRAP || !site_get(k, s->addr + i)))
+			return 0;
+	return 1;
+}
+
+/* The page is the one that the trap was put into, or a copy of it. */
+static int is_home(struct keeper *k, const struct site *s, const struct mapping *m)
+{
+	if (!m)
+		return 0;
+	if (m->inode == s->inode && offset_in(m, s->addr) == s->offset &&
+		(m->inode || m->perms[2] == 'x'))
+		return 1;
+	return looks_like(k, s, s->addr);
+}
+
+/* Text that was moved took the trap along. */
+static void mend_moved(struct keeper *k, const struct site *s, const mappings *maps)
+{
+	for (size_t i = 0; s->inode && i < maps->n; i++) {
+		const struct mapping *m = &maps->at[i];
+		dtproc_addr at = m->from + (s->offset - m->offset);
+		if (m->inode != s->inode || at - m->from >= m->to - m->from ||
+			at == s->addr || !looks_like(k, s, at))
+			continue;
+		if (pwrite(k->mem, s->orig, 1, (off_t)at) != 1)
+			log_line("sites", 1, "pid %d: a trap stays at %#lx", k->pid,
+				(unsigned long)at);
+	}
+}
+
+void sites_verify(struct keeper *k)
+{
+	mappings maps = {0};
+
+	if (!k->sites.n || k->mem < 0 || read_mappings(k, &maps))
+		return;
+	hash_each(&k->sites, i) {
+		struct site *s = k->sites.slots[i].value;
+		if (!s->planted || is_home(k, s, mapping_of(&maps, s->addr)))
+			continue;
+		log_line("sites", 1, "pid %d: the text at %#lx has gone", k->pid,
+			(unsigned long)s->addr);
+		mend_moved(k, s, &maps);
+		s->planted = 0;
+		ledger_leave(k, s);
+	}
+	vec_free(&maps);
+}
+
+/* ---------------------------------------------------------------- preparation */
+
 static uint32_t refusal_of(enum arch_way way)
 {
 	return way == ARCH_REFUSE_TRAP ? WIRE_REFUSED_OWN_TRAP : WIRE_REFUSED_DECODE;
@@ -235,6 +312,7 @@ static uint32_t prepare(struct keeper *k, struct site *s, struct view *v, size_t
 	long n = view_read(k, v, s->addr, s->orig, sizeof s->orig);
 	if (n <= 0)
 		return WIRE_REFUSED_UNMAPPED;
+	know_text(s, mapping_of(&v->maps, s->addr), (size_t)n);
 	arch_move(s->orig, (size_t)n, s->addr, s->addr, &m);
 	if (m.way == ARCH_REFUSE_TRAP || m.way == ARCH_REFUSE_DECODE)
 		return refusal_of(m.way);

@@ -22,6 +22,7 @@
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 /* How long a silent task is waited for before /proc is asked why, in ns. */
 #define SILENT_NS 5000000u
@@ -144,6 +145,27 @@ static int is_ours(
 	return sites_read(k, *addr, &byte, 1) == 1 && byte != ARCH_TRAP;
 }
 
+/* A trap that nobody knows here: has text of ours been moved? */
+static int is_moved(struct keeper *k, struct task *t)
+{
+	uint64_t pc;
+	uint8_t byte = ARCH_TRAP;
+	int near = 0;
+
+	if (!is_kernel_trap(t->tid) ||
+		pt_peek_user(t->tid, arch_user_offset(ARCH_PC), &pc))
+		return 0;
+	pc -= ARCH_TRAP_LEN;
+	hash_each(&k->sites, i)
+		near |= ((k->sites.slots[i].key ^ pc) & 4095) == 0;
+	if (!near)
+		return 0;
+	sites_verify(k);
+	if (pread(k->mem, &byte, 1, (off_t)pc) != 1 || byte == ARCH_TRAP)
+		return 0;
+	return !pt_poke_user(t->tid, arch_user_offset(ARCH_PC), pc);
+}
+
 static void on_trap(struct keeper *k, struct task *t)
 {
 	struct site *s;
@@ -155,7 +177,9 @@ static void on_trap(struct keeper *k, struct task *t)
 		return;
 	}
 	if (!is_ours(k, t, &addr, &s)) {
-		if (RULE(D3, trap))
+		if (is_moved(k, t))
+			t->sig = 0;
+		else if (RULE(D3, trap))
 			signal_dispatch(k, t, SIGTRAP);
 		return;
 	}

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define PAGE 4096u
@@ -62,12 +63,21 @@ void ledger_leave(struct keeper *k, struct site *s)
 
 /* --------------------------------------------------------- planting, lifting */
 
+/* Something else may be mapped there by now: data, or another library. */
+static int is_unchanged(const struct site *s, const uint8_t *now)
+{
+	return !memcmp(now, s->orig, s->len);
+}
+
 int site_plant(struct keeper *k, struct site *s)
 {
 	static const uint8_t trap = ARCH_TRAP;
+	uint8_t now[ARCH_INSN_MAX];
 
 	if (s->planted || !s->ready)
 		return 0;
+	if (sites_read(k, s->addr, now, s->len) == s->len && !is_unchanged(s, now))
+		return DTPROC_ERANGE;
 	if (ledger_enter(k, s))
 		return DTPROC_ELIMIT;
 	if (pwrite(k->mem, &trap, 1, (off_t)s->addr) != 1) {
@@ -149,6 +159,10 @@ static int edit_page(struct keeper *k, struct site **s, size_t n,
 
 static int put_trap(struct keeper *k, struct site *s, uint8_t *byte)
 {
+	size_t room = PAGE - (s->addr & (PAGE - 1));
+
+	if (s->len > room || !is_unchanged(s, byte))
+		return -1; /* one by one */
 	*byte = ARCH_TRAP;
 	return ledger_enter(k, s);
 }
@@ -197,6 +211,7 @@ void sites_lift(struct keeper *k)
 	struct site **s = NULL;
 	size_t n = 0;
 
+	sites_verify(k);
 	if (sites_sorted(k, is_planted, &s, &n)) { /* no memory: one by one */
 		hash_each(&k->sites, i)
 			site_lift(k, k->sites.slots[i].value);

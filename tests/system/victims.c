@@ -73,6 +73,7 @@ struct row {
 	X(protect,        "text protect",           200, 5000,  0) \
 	X(forget,         "text forget",            200, 5000,  LOST) \
 	X(copy,           "text copy",              200, 5000,  0) \
+	X(move,           "text move",              200, 5000,  LOST) \
 	X(replace,        "text replace",           200, 5000,  LOST) \
 	X(execs,          "execs",                  20,  500,   ONE_IMAGE | OWN_TEXT)
 /* clang-format on */

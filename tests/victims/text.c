@@ -146,13 +146,14 @@ static void move(uint64_t n)
 static void replace(uint64_t n)
 {
 	call(victim_target, FIRST);
+	page_nap(100000);
 	if (n % 10 != 5)
 		return;
 	must(!munmap(text_page, SIZE), "munmap");
 	page_nap(200000);
 	fresh(text_page);
 	memset(text_page, 0xcc, SIZE);
-	page_nap(200000);
+	page_nap(2000000);
 	for (int i = 0; i < SIZE; i++)
 		if (text_page[i] != 0xcc) {
 			page_bad("byte %d of the data is %02x", i, text_page[i]);
