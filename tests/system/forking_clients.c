@@ -42,9 +42,21 @@ static void *fork_all(void *arg)
 	return NULL;
 }
 
+/* What the library logs goes to a file. */
+static void log_to(char *path)
+{
+	int fd = mkostemp(path, O_CLOEXEC);
+
+	NEED(fd >= 0 && dup2(fd, 2) == 2, "%s", path);
+	close(fd);
+	setenv("DTPROC_DEBUG", "hold:1", 1);
+	setenv("DTPROC_DEBUG_STDERR", "1", 1);
+}
+
 /* Workers have copies of every end of every socket; nobody waits for them. */
 static void workers(void)
 {
+	char log[] = "/tmp/dtproc-test-XXXXXX";
 	char text[] = "/tmp/dtproc-test-XXXXXX", *none[] = {text, NULL};
 	struct dtproc_proc *p;
 	struct vic v;
@@ -56,6 +68,7 @@ static void workers(void)
 	close(fd);
 	vic_start(&v, "hammer 2 0");
 	vic_go(&v);
+	log_to(log);
 	OK(dtproc_open(NULL, &dt));
 	pthread_create(&t, NULL, fork_all, NULL);
 	for (int i = 0; i < 20 && !t_failures(); i++) {
@@ -74,6 +87,8 @@ static void workers(void)
 	}
 	unlink(text);
 	dtproc_close(dt);
+	CHECK(!strstr(cmd_text(log), "does not end"), "%s", cmd_text(log));
+	unlink(log);
 	vic_check_free(&v, "the workers live still");
 	check_no_keeper("the workers live still");
 	over = 1;
