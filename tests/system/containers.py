@@ -285,6 +285,7 @@ class Container:
         return self
 
     def __exit__(self, *what):
+        os.kill(self.pid, 9)  # one that changed its user outlives its parent
         self.process.kill()
         self.process.wait(10)
         self.process.stderr.close()
