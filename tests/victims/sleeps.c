@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <linux/io_uring.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -26,7 +27,8 @@
 #define NAP_MS 40
 #define NAP_NS (NAP_MS * 1000000L)
 
-static int pipe_fd[2], event_fd, epoll_fd, epoll_busy, sem_id, msg_id, pair_fd[2];
+static int pipe_fd[2], event_fd, epoll_fd, epoll_busy, sem_id, msg_id, pair_fd[2],
+	ring_fd;
 static uint32_t never;
 static const struct timespec nap = {0, NAP_NS};
 
@@ -107,6 +109,20 @@ static int in_semtimedop(void)
 	return semtimedop(sem_id, &op, 1, &nap) != -1 || errno != EAGAIN;
 }
 
+/* Without io_uring here (a setting may forbid it) it only sleeps. */
+static int in_io_uring(void)
+{
+	struct __kernel_timespec ts = {0, NAP_NS};
+	struct io_uring_getevents_arg arg = {.ts = (uint64_t)(uintptr_t)&ts};
+
+	if (ring_fd < 0)
+		return nanosleep(&nap, NULL);
+	return syscall(SYS_io_uring_enter, ring_fd, 0, 1,
+		       IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, &arg,
+		       sizeof arg) != -1 ||
+	       errno != ETIME;
+}
+
 static int in_recv(void)
 {
 	char byte;
@@ -163,6 +179,7 @@ static const struct wait {
 	{"epoll_pwait", in_epoll_pwait, 1},
 	{"sigtimedwait", in_sigtimedwait, 1},
 	{"semtimedop", in_semtimedop, 1},
+	{"io_uring", in_io_uring, 1},
 	{"recv", in_recv, 1},
 	{"read", in_read, 0},
 	{"semop", in_semop, 0},
@@ -214,11 +231,13 @@ static int setup(int *event)
 {
 	struct timeval tv = {0, NAP_MS * 1000};
 	struct epoll_event want = {.events = EPOLLIN};
+	struct io_uring_params ring = {0};
 	sigset_t set;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR2);
 	sigprocmask(SIG_BLOCK, &set, NULL);
+	ring_fd = (int)syscall(SYS_io_uring_setup, 4, &ring);
 	event_fd = eventfd(0, EFD_CLOEXEC);
 	*event = want.data.fd = eventfd(0, EFD_CLOEXEC);
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
