@@ -191,6 +191,7 @@ static void traceme(void)
 	pid_t pid = fork();
 
 	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* or it stays stopped without us */
 		if (ptrace(PTRACE_TRACEME, 0, 0, 0))
 			_exit(2);
 		raise(SIGSTOP);
