@@ -76,8 +76,6 @@ static int slurp(pid_t pid, const char *name, char *buf, size_t room)
 	if (n != -ENOENT && n != -ESRCH)
 		return err_errno(n == -EACCES || n == -EPERM ? DTPROC_EPERM : DTPROC_ESYS,
 			(int)-n, "cannot read %s", path);
-	if (n == -ENOENT && syscall(SYS_kill, pid, 0) == 0)
-		return err_set(DTPROC_ESYS, "it is not in /proc (is that mounted here?)");
 	if (syscall(SYS_kill, pid, 0) < 0 && errno == EPERM)
 		return err_set(DTPROC_EPERM,
 			"permission denied: it belongs to another user, and /proc hides it");
