@@ -250,7 +250,7 @@ static void I2_lock_holds_reactions_back(void **state)
 	dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
 }
 
-static volatile pid_t asker;
+static _Atomic pid_t asker;
 
 /* Waits for the handle; tells whether somebody else has had it meanwhile. */
 static void *ask_for_it(void *arg)
