@@ -105,5 +105,40 @@ void arch_set_call(
 int arch_rewind_call(struct user_regs_struct *);
 /* Takes that back: the call returns EINTR to a signal's handler. */
 void arch_unrewind_call(struct user_regs_struct *, uint64_t nr);
+/*
+ * Code whose first instruction makes a call, and which then, should nobody stop the
+ * thread there, puts back the mask of blocked signals and all registers that a call
+ * changes: the thread goes on as the kernel would have let it go on from `saved`.
+ */
+#define ARCH_CALL_MAX 192
+size_t arch_call_code(
+	const struct user_regs_struct *saved, uint64_t mask, uint8_t code[ARCH_CALL_MAX]);
+
+/* ------------------------------------------- the guard (see the CPU's -guard.S) */
+
+/* What the code begins with, for the keeper to fill in. */
+struct arch_guard_head {
+	uint64_t table, count;  /* of struct arch_guard_entry in the victim, sorted;
+				   before it a lock, 8 bytes */
+	uint64_t mask, stepper; /* a thread that we step, and its own mask; 0: none */
+};
+
+struct arch_guard_entry {
+	uint64_t addr;
+	uint64_t slot : 56; /* 0: there is none */
+	uint64_t orig : 8;  /* the byte under the trap; 0: it is not to be put back */
+};
+
+/* As rt_sigaction wants it. */
+struct arch_action {
+	uint64_t handler, flags, restorer, mask;
+};
+
+extern const uint8_t arch_guard_code[], arch_guard_end[];
+#define ARCH_GUARD_BYTES ((size_t)(arch_guard_end - arch_guard_code))
+/* The action for a copy of the guard at `code`. */
+struct arch_action arch_guard_action(dtproc_addr code);
+/* Where the copy would lie whose handler this is. */
+dtproc_addr arch_guard_of(const struct arch_action *);
 
 #endif

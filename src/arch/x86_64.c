@@ -3,7 +3,9 @@
 #include "arch.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/syscall.h>
 
 #define AT(field) ((long)offsetof(struct user_regs_struct, field))
@@ -126,4 +128,90 @@ void arch_unrewind_call(struct user_regs_struct *r, uint64_t nr)
 	r->rax = (unsigned long long)-EINTR;
 	r->rip += ARCH_SYSCALL_LEN;
 	r->orig_rax = nr;
+}
+
+/* ------------------------------------------------- calls that look after themselves */
+
+static uint8_t *put(uint8_t *at, const void *bytes, size_t n)
+{
+	memcpy(at, bytes, n);
+	return at + n;
+}
+
+/* mov $value, %reg; the 16 registers by their encoding. */
+static uint8_t *put_load(uint8_t *at, unsigned reg, uint64_t value)
+{
+	const uint8_t op[2] = {reg < 8 ? 0x48 : 0x49, (uint8_t)(0xb8 | (reg & 7))};
+
+	return put(put(at, op, sizeof op), &value, sizeof value);
+}
+
+/* Where the kernel would go on: it makes a call again that a stop has cut short. */
+static void restarted(const struct user_regs_struct *saved, uint64_t *pc, uint64_t *rax)
+{
+	enum { SYS = 512, NOINTR = 513, NOHAND = 514, BLOCK = 516 }; /* linux/errno.h */
+	long error = -(long)saved->rax;
+
+	*pc = saved->rip;
+	*rax = saved->rax;
+	if ((long)saved->orig_rax < 0)
+		return;
+	if (error == SYS || error == NOINTR || error == NOHAND)
+		*rax = saved->orig_rax;
+	else if (error == BLOCK)
+		*rax = SYS_restart_syscall;
+	else
+		return;
+	*pc -= ARCH_SYSCALL_LEN;
+}
+
+size_t arch_call_code(
+	const struct user_regs_struct *saved, uint64_t mask, uint8_t code[ARCH_CALL_MAX])
+{
+	/* rt_sigprocmask(SIG_SETMASK, &mask, NULL, 8), jmp *(%rip); no flag is changed.
+	 */
+	static const uint8_t set_mask[] = {0xb8, SYS_rt_sigprocmask, 0, 0, 0, 0xbf, 2, 0,
+		0, 0, 0xba, 0, 0, 0, 0, 0x41, 0xba, 8, 0, 0, 0, 0x48, 0x8d, 0x35};
+	static const uint8_t jump[] = {0xff, 0x25, 0, 0, 0, 0};
+	uint64_t pc, rax;
+	uint8_t *at = put(code, arch_syscall_insn, sizeof arch_syscall_insn), *rel;
+	int32_t distance;
+
+	restarted(saved, &pc, &rax);
+	at = put(at, set_mask, sizeof set_mask);
+	rel = at;
+	at = put(at + sizeof distance, arch_syscall_insn, sizeof arch_syscall_insn);
+	at = put_load(at, 0, rax);
+	at = put_load(at, 1, saved->rcx);
+	at = put_load(at, 2, saved->rdx);
+	at = put_load(at, 6, saved->rsi);
+	at = put_load(at, 7, saved->rdi);
+	at = put_load(at, 8, saved->r8);
+	at = put_load(at, 9, saved->r9);
+	at = put_load(at, 10, saved->r10);
+	at = put_load(at, 11, saved->r11);
+	at = put(put(at, jump, sizeof jump), &pc, sizeof pc);
+	distance = (int32_t)(at - (rel + sizeof distance));
+	memcpy(rel, &distance, sizeof distance);
+	return (size_t)(put(at, &mask, sizeof mask) - code);
+}
+
+/* ----------------------------------------------------------------------- the guard */
+
+extern const uint8_t arch_guard_handler[], arch_guard_restorer[];
+
+struct arch_action arch_guard_action(dtproc_addr code)
+{
+	const uint64_t sa_restorer = 0x04000000;
+
+	return (struct arch_action){
+		.handler = code + (dtproc_addr)(arch_guard_handler - arch_guard_code),
+		.flags = SA_SIGINFO | SA_ONSTACK | sa_restorer,
+		.restorer = code + (dtproc_addr)(arch_guard_restorer - arch_guard_code),
+		.mask = ~0ULL};
+}
+
+dtproc_addr arch_guard_of(const struct arch_action *a)
+{
+	return a->handler - (dtproc_addr)(arch_guard_handler - arch_guard_code);
 }

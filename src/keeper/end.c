@@ -56,6 +56,7 @@ static void let_run(struct keeper *k, enum wire_end mode)
 	if (RULE(H5, text))
 		sites_lift(k);
 	STEP(END_LIFTED);
+	guard_remove(k);
 	if (k->state != WIRE_ST_GONE && mode == WIRE_END_STOPPED && RULE(A9, stopped))
 		kill(k->pid, SIGSTOP);
 	detach_all(k);
@@ -121,6 +122,20 @@ static void rewind_dropped(struct keeper *k)
 	}
 }
 
+/* What else the dead keeper had done to the victim. */
+static void take_back(struct keeper *k)
+{
+	struct task *t = task_get(k, k->ledger->masked_tid);
+
+	if (t && t->run == TASK_STOPPED)
+		pt_set_mask(t->tid, k->ledger->mask);
+	k->ledger->masked_tid = 0;
+	inject_probe(k);
+	k->guard.code = k->ledger->guard;
+	k->guard.set = k->guard.code && !k->no_inject;
+	guard_remove(k);
+}
+
 int end_repair(struct keeper *k)
 {
 	uint32_t traps = k->ledger->traps;
@@ -143,6 +158,7 @@ int end_repair(struct keeper *k)
 	sites_lift(k);
 	rewind_dropped(k);
 	STEP(REPAIR_LIFTED);
+	take_back(k);
 	detach_all(k);
 	keeper_state(k, WIRE_ST_GONE);
 	return code;

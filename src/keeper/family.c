@@ -196,7 +196,7 @@ static void drop_threads(struct keeper *k, pid_t tgid, pid_t but)
 static void forget_image(struct keeper *k)
 {
 	sites_forget(k);
-	k->syscall_pc = 0;
+	k->syscall_pc = k->call_at = 0;
 	k->scratch = 0;
 	k->trap_handled = k->trap_noted = 0;
 	k->generation++;

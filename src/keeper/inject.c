@@ -2,8 +2,12 @@
 /*
  * System calls that the victim is made to execute.
  *
- * The registers of a stopped thread are pointed at the system call instruction of the
- * vDSO, which no breakpoint of ours can cover and which is the same in every program.
+ * The registers of a stopped thread are pointed at a system call instruction in the
+ * vDSO, which no breakpoint of ours can cover and which every program has.  It is one of
+ * our own, behind the end of the vDSO's file, followed by code that puts everything back
+ * as it was: should we be killed, the thread goes on as if nothing had been.  Where
+ * there is no such room it is one of the vDSO's, and the thread would be lost.
+ *
  * Asynchronous signals are blocked meanwhile.  Behind the call the thread is interrupted
  * again before its registers are put back, because only then does the kernel restart a
  * system call that the first stop had cut short.
@@ -30,22 +34,66 @@
 #define SETTLE_NS 1000000000u
 #define CALL_NS 60000000000u
 
-static dtproc_addr find_syscall(struct keeper *k)
-{
-	uint8_t page[2 * 4096];
-	dtproc_addr base = task_auxv(live_tid(k), AT_SYSINFO_EHDR);
-	long n = base ? pread(k->mem, page, sizeof page, (off_t)base) : -1;
+#define PAGE 4096u
+#define VDSO_PAGES 4
 
+static dtproc_addr find_syscall(const uint8_t *vdso, long n, dtproc_addr base)
+{
 	for (long i = 0; i + ARCH_SYSCALL_LEN <= n; i++)
-		if (!memcmp(page + i, arch_syscall_insn, ARCH_SYSCALL_LEN))
+		if (!memcmp(vdso + i, arch_syscall_insn, ARCH_SYSCALL_LEN))
 			return base + (dtproc_addr)i;
+	return 0;
+}
+
+static const uint8_t none[ARCH_CALL_MAX];
+
+/* Room behind the vDSO's file, in its last page; 0: there is none. */
+static dtproc_addr find_room(const uint8_t *vdso, long n, dtproc_addr base)
+{
+	Elf64_Ehdr eh;
+	uint64_t end, tail;
+
+	if (n < (long)sizeof eh)
+		return 0;
+	memcpy(&eh, vdso, sizeof eh);
+	end = (eh.e_shoff + (uint64_t)eh.e_shnum * eh.e_shentsize + 15) & ~15ULL;
+	tail = (end + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+	if (tail > (uint64_t)n)
+		return 0;
+	/* Where a keeper has died amid a call, a thread may be still. */
+	for (; end + ARCH_CALL_MAX <= tail; end += ARCH_CALL_MAX)
+		if (!memcmp(vdso + end, none, sizeof none))
+			return base + end;
 	return 0;
 }
 
 void inject_probe(struct keeper *k)
 {
-	k->syscall_pc = find_syscall(k);
+	uint8_t vdso[VDSO_PAGES * PAGE];
+	dtproc_addr base = task_auxv(live_tid(k), AT_SYSINFO_EHDR);
+	long n = base ? pread(k->mem, vdso, sizeof vdso, (off_t)base) : -1;
+
+	k->syscall_pc = find_syscall(vdso, n, base);
 	k->no_inject = !k->syscall_pc;
+	k->call_at = find_room(vdso, n, base);
+}
+
+/* Code for one call that survives us; where its call instruction is. */
+static dtproc_addr put_code(
+	struct keeper *k, const struct user_regs_struct *saved, uint64_t mask)
+{
+	uint8_t code[ARCH_CALL_MAX];
+	size_t n = arch_call_code(saved, mask, code);
+
+	if (!k->call_at || pwrite(k->mem, code, n, (off_t)k->call_at) != (ssize_t)n)
+		return k->syscall_pc;
+	return k->call_at;
+}
+
+static void take_code(struct keeper *k)
+{
+	if (k->call_at && pwrite(k->mem, none, sizeof none, (off_t)k->call_at) < 0)
+		log_line("inject", 1, "code is left in the vDSO of %d", k->pid);
 }
 
 /*
@@ -67,6 +115,7 @@ static int run_until(
 			stops_dispatch(k, &ev);
 			return -ESRCH;
 		}
+		wait_take(t->tid);
 		if (ev.status >> 16 == PTRACE_EVENT_STOP)
 			stops_group(k, t, WSTOPSIG(ev.status));
 		else if (WSTOPSIG(ev.status) == SIGSTOP)
@@ -106,7 +155,7 @@ static long call(struct keeper *k, struct task *t, struct user_regs_struct *regs
 {
 	uint64_t result;
 
-	if (pt_set_regs(t->tid, regs))
+	if (pt_set_regs(t->tid, regs) || pt_set_mask(t->tid, ~0ULL))
 		return -ESRCH;
 	STEP(INJECT_SET);
 	int in = enter(k, t);
@@ -174,16 +223,17 @@ long inject_call_by(struct keeper *k, struct task *t, long nr, const uint64_t ar
 		return -ESRCH;
 	if (suspend_seccomp(k, tid, pt_suspend_seccomp))
 		return -EPERM;
-	if (pt_get_regs(tid, &saved) || pt_get_mask(tid, &mask) ||
-		pt_set_mask(tid, ~0ULL))
+	if (pt_get_regs(tid, &saved) || pt_get_mask(tid, &mask))
 		return -ESRCH;
 	regs = saved;
-	arch_set_call(&regs, k->syscall_pc, nr, args);
+	arch_set_call(&regs, put_code(k, &saved, mask), nr, args);
 	long result = call(k, t, &regs);
 	if (!task_get(k, tid))
 		return -ESRCH;
-	pt_set_regs(tid, &saved);
+	/* The mask first: as long as it runs that code, it would do both by itself. */
 	pt_set_mask(tid, mask);
+	pt_set_regs(tid, &saved);
+	take_code(k);
 	suspend_seccomp(k, tid, 0);
 	stops_pay(t);
 	return result;
@@ -197,7 +247,7 @@ static int fitness(struct keeper *k, const struct task *t)
 	return 1 + t->at_event + 2 * (t->tgid == k->pid);
 }
 
-long inject_call(struct keeper *k, long nr, const uint64_t args[6])
+static struct task *fittest(struct keeper *k)
 {
 	struct task *best = NULL;
 
@@ -206,7 +256,21 @@ long inject_call(struct keeper *k, long nr, const uint64_t args[6])
 		if (fitness(k, t) > (best ? fitness(k, best) : 0))
 			best = t;
 	}
-	if (!best || k->no_inject)
+	return best;
+}
+
+struct task *inject_task(struct keeper *k)
+{
+	struct task *t = fittest(k);
+
+	return t && t->tgid == k->pid && !k->no_inject ? t : NULL;
+}
+
+long inject_call(struct keeper *k, long nr, const uint64_t args[6])
+{
+	struct task *t = fittest(k);
+
+	if (!t || k->no_inject)
 		return -EPERM;
-	return inject_call_by(k, best, nr, args);
+	return inject_call_by(k, t, nr, args);
 }

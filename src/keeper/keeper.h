@@ -72,9 +72,10 @@ struct site {
 	uint8_t way;     /* enum arch_way */
 	uint8_t len;
 	uint8_t syscall;
-	uint8_t refused; /* enum wire_refusal of the last preparation */
-	uint8_t doomed;  /* refused: it goes when its users have been told */
-	uint8_t events;  /* users that are event breakpoints */
+	uint8_t writable; /* so is the text there */
+	uint8_t refused;  /* enum wire_refusal of the last preparation */
+	uint8_t doomed;   /* refused: it goes when its users have been told */
+	uint8_t events;   /* users that are event breakpoints */
 	uint8_t orig[ARCH_INSN_MAX];
 	uint8_t seen; /* valid bytes of orig: the instruction and some behind it */
 	uint64_t inode, offset; /* where in which file; inode 0: in none */
@@ -157,8 +158,16 @@ struct keeper {
 	uint8_t no_inject;      /* no call can be injected: no place for it, or seccomp */
 	uint8_t trap_handled;   /* the victim has a SIGTRAP disposition of its own */
 	uint8_t trap_noted;     /* its handler alone is known as yet */
-	uint8_t trap_action[32]; /* it, as rt_sigaction gives it; the handler first */
-	dtproc_addr scratch;     /* a writable page in the victim, once needed */
+	struct arch_action trap_action; /* it, as rt_sigaction gives it */
+	dtproc_addr scratch;            /* a writable page in the victim, once needed */
+	dtproc_addr call_at; /* room for arch_call_code() in the vDSO; 0: none */
+
+	struct {
+		dtproc_addr code, data; /* in the victim; 0: not there yet */
+		uint32_t room;          /* entries that fit into data */
+		uint8_t set;            /* it is the victim's SIGTRAP action */
+		uint8_t current;        /* its table has all sites */
+	} guard;
 };
 
 /* ------------------------------------------------------------- tasks, wait */
@@ -170,6 +179,8 @@ struct wait_event {
 
 /* wait.c: the next stop or end of any task; 1, 0: none now, -1: no children left. */
 int wait_any(struct wait_event *out);
+/* Takes the stop of a task that is left stopped. */
+void wait_take(pid_t tid);
 /*
  * The next of task `tid` alone; 1, 0: none within `timeout` ns, -1: it is gone.  Time in
  * which the machine stood still does not count: much hangs on a 0.
@@ -251,7 +262,7 @@ int stops_step(struct keeper *, struct task *);
 /* Steps those that stand on a site without a slot past it. */
 void step_all(struct keeper *);
 /* A SIGTRAP of a task that was still at its step: 1 when it is the step's. */
-int step_ended(struct task *);
+int step_ended(struct keeper *, struct task *);
 
 /* ------------------------------------------------------------------- sites.c */
 
@@ -293,6 +304,8 @@ void slot_give(struct keeper *, dtproc_addr slot);
 /* Fills a slot; it is in the victim after slots_flush(). */
 int slot_fill(struct keeper *, dtproc_addr slot, const uint8_t code[ARCH_SLOT_MAX]);
 void slots_flush(struct keeper *);
+/* Room for `len` bytes of code among the slots; 0: none. */
+dtproc_addr slots_take_room(struct keeper *, size_t len);
 
 /* ------------------------------------------------------------------ inject.c */
 
@@ -302,6 +315,19 @@ long inject_call(struct keeper *, long nr, const uint64_t args[6]);
 long inject_call_by(struct keeper *, struct task *, long nr, const uint64_t args[6]);
 /* Learns whether calls can be injected, and where. */
 void inject_probe(struct keeper *);
+/* The task of the victim itself that is the best for that; NULL: none. */
+struct task *inject_task(struct keeper *);
+
+/* ------------------------------------------------------------------- guard.c */
+
+/* The victim is to survive our death: before traps are planted, all tasks stopped. */
+void guard_set(struct keeper *);
+/* Tells it of a step of a thread whose mask that is; 0: of none. */
+void guard_step(struct keeper *, pid_t tid, uint64_t mask);
+/* Takes the guard out, all tasks stopped. */
+void guard_remove(struct keeper *);
+/* Is this action that of a guard, ours or of a keeper that died? */
+int guard_is(struct keeper *, const struct arch_action *);
 
 /* --------------------------------------------------------------- hit.c, &c. */
 

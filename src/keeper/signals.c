@@ -184,9 +184,9 @@ void signal_learn_trap(struct keeper *k)
 		return;
 	const uint64_t ask[6] = {SIGTRAP, 0, k->scratch, 8, 0, 0};
 	if (inject_call(k, SYS_rt_sigaction, ask) == 0 &&
-		sites_read(k, k->scratch, k->trap_action, sizeof k->trap_action) ==
+		sites_read(k, k->scratch, &k->trap_action, sizeof k->trap_action) ==
 			(long)sizeof k->trap_action)
-		k->trap_handled = 1;
+		k->trap_handled = !guard_is(k, &k->trap_action);
 }
 
 void signal_note_trap(struct keeper *k, struct task *t)
@@ -197,7 +197,7 @@ void signal_note_trap(struct keeper *k, struct task *t)
 		pt_peek_user(t->tid, arch_arg_offset(1), &action) || !action ||
 		sites_read(k, action, &handler, sizeof handler) != sizeof handler)
 		return;
-	memcpy(k->trap_action, &handler, sizeof handler);
+	k->trap_action.handler = handler;
 	k->trap_handled = k->trap_noted = handler != (uintptr_t)SIG_DFL;
 }
 
@@ -210,7 +210,7 @@ static int complete_action(struct keeper *k, struct task *t)
 	if (!k->trap_noted)
 		return 1;
 	if (inject_call_by(k, t, SYS_rt_sigaction, ask) != 0 ||
-		sites_read(k, k->scratch + head, k->trap_action + head, rest) !=
+		sites_read(k, k->scratch + head, (char *)&k->trap_action + head, rest) !=
 			(long)rest)
 		return 0;
 	k->trap_noted = 0;
@@ -222,7 +222,8 @@ static void restore_action(struct keeper *k, struct task *t)
 	if (k->no_inject || !have_scratch(k, t) || !complete_action(k, t))
 		return;
 	const uint64_t args[6] = {SIGTRAP, k->scratch, 0, 8, 0, 0};
-	if (sites_write(k, k->scratch, k->trap_action, sizeof k->trap_action) > 0)
+
+	if (sites_write(k, k->scratch, &k->trap_action, sizeof k->trap_action) > 0)
 		inject_call_by(k, t, SYS_rt_sigaction, args);
 }
 
@@ -249,4 +250,7 @@ void signal_mend_trap(struct keeper *k, struct task *t)
 	}
 	if (k->trap_handled && RULE(D7, action))
 		restore_action(k, t);
+	else
+		k->guard.set = k->guard.current =
+			0; /* lost: set when traps are planted */
 }

@@ -146,7 +146,7 @@ static const struct mapping *mapping_of(const mappings *maps, dtproc_addr addr)
 	return NULL;
 }
 
-static uint32_t judge_mapping(const mappings *maps, dtproc_addr addr)
+static uint32_t judge_mapping(const mappings *maps, dtproc_addr addr, uint8_t *writable)
 {
 	const struct mapping *m = mapping_of(maps, addr);
 
@@ -156,6 +156,7 @@ static uint32_t judge_mapping(const mappings *maps, dtproc_addr addr)
 		return WIRE_REFUSED_NOEXEC;
 	if (m->perms[3] == 's' && m->perms[1] == 'w')
 		return WIRE_REFUSED_SHARED;
+	*writable = m->perms[1] == 'w';
 	return WIRE_REFUSED_NOT;
 }
 
@@ -305,7 +306,7 @@ static uint32_t fill_slot(struct keeper *k, struct site *s, size_t n, size_t mor
 static uint32_t prepare(struct keeper *k, struct site *s, struct view *v, size_t more)
 {
 	struct arch_moved m = {0};
-	uint32_t why = judge_mapping(&v->maps, s->addr);
+	uint32_t why = judge_mapping(&v->maps, s->addr, &s->writable);
 
 	if (why)
 		return why;
@@ -326,6 +327,7 @@ static uint32_t prepare(struct keeper *k, struct site *s, struct view *v, size_t
 	if (hash_put(&k->former, s->addr, FORMER(s->orig[0])))
 		return WIRE_REFUSED_NOSLOT;
 	s->ready = 1;
+	k->guard.current = 0;
 	return WIRE_REFUSED_NOT;
 }
 
@@ -443,6 +445,8 @@ void sites_forget(struct keeper *k)
 	for (size_t i = 0; i < k->areas.n; i++)
 		vec_free(&k->areas.at[i].vacant);
 	k->areas.n = 0;
+	memset(&k->guard, 0, sizeof k->guard);
+	k->ledger->guard = 0;
 	k->hits.n = 0;
 }
 

@@ -101,7 +101,9 @@ static dtproc_addr find_gap(struct keeper *k, dtproc_addr near, size_t size)
 
 static struct slot_area *make_area(struct keeper *k, dtproc_addr near, size_t want)
 {
-	uint64_t size = (want * ARCH_SLOT_MAX + PAGE - 1) & ~(PAGE - 1);
+	/* One is left out, and the guard lies among them. */
+	uint64_t size =
+		((want + 1) * ARCH_SLOT_MAX + ARCH_GUARD_BYTES + PAGE - 1) & ~(PAGE - 1);
 	struct slot_area a = {0};
 
 	if (size < AREA_MIN)
@@ -119,6 +121,7 @@ static struct slot_area *make_area(struct keeper *k, dtproc_addr near, size_t wa
 	}
 	a.base = (dtproc_addr)got;
 	a.slots = (uint32_t)(size / ARCH_SLOT_MAX);
+	a.next = 1; /* the guard looks at the byte before a slot */
 	return vec_push(&k->areas, a) ? NULL : &k->areas.at[k->areas.n - 1];
 }
 
@@ -152,6 +155,20 @@ void slots_flush(struct keeper *k)
 	if (len && pwrite(k->mem, k->staged.at, len, (off_t)k->staged_at) != (ssize_t)len)
 		slots_lost(k, k->staged_at, k->staged.n);
 	k->staged.n = 0;
+}
+
+dtproc_addr slots_take_room(struct keeper *k, size_t len)
+{
+	uint32_t n = (uint32_t)((len + ARCH_SLOT_MAX - 1) / ARCH_SLOT_MAX);
+
+	for (size_t i = 0; i < k->areas.n; i++) {
+		struct slot_area *a = &k->areas.at[i];
+		if (a->slots - a->next < n)
+			continue;
+		a->next += n;
+		return a->base + (dtproc_addr)(a->next - n) * ARCH_SLOT_MAX;
+	}
+	return 0;
 }
 
 void slot_give(struct keeper *k, dtproc_addr slot)

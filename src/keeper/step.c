@@ -38,12 +38,28 @@ static int still_stepping(struct task *t, uint64_t mask)
 	return -1;
 }
 
-int step_ended(struct task *t)
+/* Blocks its asynchronous signals; a successor would find in the ledger what was. */
+static int hold_off(struct keeper *k, struct task *t, uint64_t mask)
+{
+	k->ledger->mask = mask;
+	__atomic_store_n(&k->ledger->masked_tid, t->tid, __ATOMIC_RELEASE);
+	guard_step(k, t->tid, mask);
+	return pt_set_mask(t->tid, mask | ~synchronous);
+}
+
+static void let_in(struct keeper *k, struct task *t, uint64_t mask)
+{
+	pt_set_mask(t->tid, mask);
+	k->ledger->masked_tid = 0;
+	guard_step(k, 0, 0);
+}
+
+int step_ended(struct keeper *k, struct task *t)
 {
 	siginfo_t si;
 
 	t->stepping = 0;
-	pt_set_mask(t->tid, t->mask);
+	let_in(k, t, t->mask);
 	return !pt_get_siginfo(t->tid, &si) && si.si_code == TRAP_TRACE;
 }
 
@@ -53,7 +69,7 @@ int stops_step(struct keeper *k, struct task *t)
 	uint64_t mask, pc = 0, sp = 0;
 	int done = -1;
 
-	if (pt_get_mask(t->tid, &mask) || pt_set_mask(t->tid, mask | ~synchronous))
+	if (pt_get_mask(t->tid, &mask) || hold_off(k, t, mask))
 		return -1;
 	STEP(STEP_MASKED);
 	pt_peek_user(t->tid, arch_user_offset(ARCH_PC), &pc);
@@ -81,7 +97,8 @@ int stops_step(struct keeper *k, struct task *t)
 			done = WSTOPSIG(ev.status);
 	}
 	STEP(STEP_DONE);
-	pt_set_mask(t->tid, mask);
+	let_in(k, t, mask);
+	wait_take(t->tid);
 	stops_pay(t);
 	t->at_event = 0;
 	if (done != SIGTRAP) { /* the instruction faulted: its handler may try again */

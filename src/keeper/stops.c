@@ -171,7 +171,7 @@ static void on_trap(struct keeper *k, struct task *t)
 	struct site *s;
 	dtproc_addr addr;
 
-	if (t->stepping && step_ended(t)) {
+	if (t->stepping && step_ended(k, t)) {
 		t->sig = 0;
 		stops_normalize(k, t);
 		return;
@@ -260,6 +260,8 @@ void stops_dispatch(struct keeper *k, const struct wait_event *ev)
 	t = task_get(k, ev->tid); /* it may have been let go */
 	if (t && !k->held)
 		task_resume(k, t);
+	if (t && t->run == TASK_STOPPED)
+		wait_take(t->tid);
 }
 
 /* --------------------------------------------------------------- all tasks */

@@ -237,6 +237,8 @@ void sites_plant(struct keeper *k)
 		events_error(k);
 		return;
 	}
+	if (n)
+		guard_set(k);
 	for (size_t i = 0, more; i < n; i += more) {
 		more = same_page(s + i, n - i);
 		if (more >= PAGE_SITES && !edit_page(k, s + i, more, put_trap, has_trap))

@@ -5,6 +5,10 @@
  * While a thread is being seized what is reported is taken *early*, by a signal handler:
  * an exec in the victim waits for its other threads to be reaped, and the seizure waits
  * for the exec (docs/LINUX-FACTS.md).
+ *
+ * Else a stop is looked at and not taken (WNOWAIT): if the keeper is killed before it has
+ * dealt with it, the kernel delivers what the task has stopped for.  Who leaves a task
+ * stopped takes its stop then, or it would be told again.
  */
 #include "keeper.h"
 
@@ -91,12 +95,10 @@ void wait_drain_signal(void)
 		;
 }
 
-static int wait_for(pid_t tid, int flags, struct wait_event *out)
+static int take(pid_t tid, struct wait_event *out)
 {
-	if (early_n && was_early(tid, out))
-		return 1;
 	for (;;) {
-		pid_t got = waitpid(tid, &out->status, flags | __WALL);
+		pid_t got = waitpid(tid, &out->status, WNOHANG | __WALL);
 		if (got >= 0) {
 			out->tid = got;
 			return got > 0;
@@ -104,6 +106,38 @@ static int wait_for(pid_t tid, int flags, struct wait_event *out)
 		if (errno != EINTR)
 			return -1;
 	}
+}
+
+void wait_take(pid_t tid)
+{
+	siginfo_t si;
+
+	while (waitid(P_PID, (id_t)tid, &si, WSTOPPED | WNOHANG | __WALL) &&
+		errno == EINTR)
+		;
+}
+
+/* A stop of `tid` or of any (-1), or an end, which is taken. */
+static int look_for(pid_t tid, struct wait_event *out)
+{
+	siginfo_t si;
+
+	if (early_n && was_early(tid, out))
+		return 1;
+	si.si_pid = 0;
+	while (waitid(tid < 0 ? P_ALL : P_PID, (id_t)tid, &si,
+		WEXITED | WNOHANG | WNOWAIT | __WALL))
+		if (errno != EINTR)
+			return -1;
+	if (si.si_pid == 0)
+		return 0;
+	if (si.si_code != CLD_TRAPPED)
+		return take(si.si_pid, out);
+	out->tid = si.si_pid;
+	out->status = si.si_status << 8 | 0x7f; /* as waitpid(2) has it */
+	if (out->status >> 16)                  /* no signal: nothing to be delivered */
+		wait_take(out->tid);
+	return 1;
 }
 
 int wait_is_child(pid_t pid)
@@ -115,7 +149,7 @@ int wait_is_child(pid_t pid)
 
 int wait_any(struct wait_event *out)
 {
-	return wait_for(-1, WNOHANG, out);
+	return look_for(-1, out);
 }
 
 void wait_sleep(uint64_t deadline)
@@ -139,7 +173,7 @@ int wait_one(pid_t tid, uint64_t timeout, struct wait_event *out)
 	for (int spins = 0; waited < timeout; spins++) {
 		/* A first thread that has ended tells so after all others: it is gone. */
 		int gone = spins > 3 && task_state(tid) == 'Z';
-		int got = wait_for(tid, WNOHANG, out);
+		int got = look_for(tid, out);
 		if (got)
 			return got;
 		if (gone)

@@ -201,6 +201,11 @@ struct wire_ledger {
 	uint64_t stepped;  /* hits that needed a single step */
 	uint64_t pause_ns; /* how long the last stop of all threads lasted */
 	uint64_t pauses;
+	/* The guard in the victim (keeper/guard.c): its code; 0: there is none. */
+	uint64_t guard;
+	/* A thread whose signals are held off for one step, and its own mask. */
+	int32_t masked_tid, pad;
+	uint64_t mask;
 	struct wire_trap trap[];
 };
 

@@ -270,6 +270,65 @@ static void worker_closes(void)
 	check_no_keeper("worker closed");
 }
 
+/*
+ * The keeper is killed, alone or in one moment with its client, while threads hammer a
+ * breakpoint: the guard in the victim sends them on, and puts the text back as they come
+ * by (H4, H5).
+ */
+static void keeper_once(struct vic *v, int both, int i)
+{
+	struct cmd c;
+	pid_t keeper, first, second;
+	uint64_t calls;
+
+	NEED(cmd_trace(&c, v->pid, ONE), "no trace");
+	t_pause(30000);
+	keeper = (pid_t)proc_status(v->pid, "TracerPid");
+	NEED(keeper > 0, "no keeper");
+	first = i % 2 && both ? c.pid : keeper;
+	second = first == keeper ? c.pid : keeper;
+	kill(first, SIGKILL);
+	if (both)
+		kill(second, SIGKILL);
+	CHECK(cmd_wait(&c, 5000) != -1, "dtproc does not end");
+	CHECK(WITHIN(1000, proc_status(v->pid, "TracerPid") == 0), "still traced");
+	calls = vic_progress(v);
+	if (!both) {
+		vic_check_free(v, "keeper killed");
+	} else { /* a trap that nobody hits stays in the text */
+		CHECK(WITHIN(2000, vic_progress(v) > calls + 100), "it does not compute");
+		CHECK(proc_alive(v->pid) && v->page->bad == 0, "it died, or is wrong");
+		CHECK(proc_threads_in(v->pid, "tT") == 0, "a thread is stopped");
+	}
+	check_no_keeper("keeper killed");
+	cmd_forget(&c);
+}
+
+static void keeper_often(int both)
+{
+	static const char *const victims[] = {"hammer 4 0", "hammer 1 0"};
+
+	for (int n = 0; n < 2; n++) {
+		struct vic v;
+
+		vic_start(&v, victims[n]);
+		vic_go(&v);
+		for (int i = 0; i < t_times(8, 200) && t_failures() < 3; i++)
+			keeper_once(&v, both, i);
+		vic_end(&v);
+	}
+}
+
+static void keeper(void)
+{
+	keeper_often(0);
+}
+
+static void both(void)
+{
+	keeper_often(1);
+}
+
 static const struct t_case cases[] = {
 	{"kill-1", kill_1, 60, 300},
 	{"kill-4", kill_4, 60, 300},
@@ -280,6 +339,8 @@ static const struct t_case cases[] = {
 	{"terminal", terminal, 30, 120},
 	{"created", created, 60, 300},
 	{"many", many, 30, 0},
+	{"keeper", keeper, 60, 600},
+	{"both", both, 60, 600},
 	{"worker-closes", worker_closes, 30, 0},
 };
 

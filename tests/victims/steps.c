@@ -7,6 +7,7 @@
  *   poked   as the test pokes
  *   busy    pokes itself without end
  *   exec    as poked, and executes itself at the end of a round
+ *   trap    as poked, and executes a trap of its own then, which ends it
  */
 #include "page.h"
 #include "target.h"
@@ -114,6 +115,8 @@ int main(int argc, char **argv)
 	for (uint64_t n = 0; !page->quit; n++) {
 		await_poke(&seen);
 		one_round(n);
+		if (!strcmp(kind, "trap"))
+			__asm__ volatile("int3");
 		if (!strcmp(kind, "exec") && !page->quit)
 			execv("/proc/self/exe", argv);
 	}
