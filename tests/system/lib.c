@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 
 static int failures;
-static unsigned seed;
+static _Atomic unsigned seed;
 
 void t_fail(const char *file, int line, const char *what, const char *fmt, ...)
 {

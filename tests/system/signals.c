@@ -322,7 +322,8 @@ static void stop_created_by(int signo)
 	if (signo != SIGSTOP) {
 		CHECK(!proc_alive(v.pid), "signal %d saves it from its end", signo);
 	} else {
-		CHECK(proc_threads_in(v.pid, "T") == 2, "it is not left stopped");
+		CHECK(WITHIN(500, proc_threads_in(v.pid, "T") == 2),
+			"it is not left stopped");
 		kill(v.pid, SIGCONT);
 		vic_check_free(&v, "continued");
 	}
