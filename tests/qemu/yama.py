@@ -34,26 +34,26 @@ EXPECTED = {
 }
 
 INIT = '''#!/bin/sh
-export PATH=/bin:/usr/bin:/sbin LD_LIBRARY_PATH=/d DTPROC_KEEPER=/d/dtproc-keeper
+export PATH=/bin:/usr/bin:/sbin LD_LIBRARY_PATH=/bin DTPROC_KEEPER=/bin/dtproc-keeper
 mount -t proc proc /proc
 mount -t devtmpfs dev /dev
 user="/usr/bin/setpriv --reuid 65534 --regid 65534 --clear-groups"
 clause='BEGIN { printf("armed"); exit(0); } pid$target:a.out:victim_target:entry { @ = count(); }'
 try() {
-	said=$($3 /d/dtproc -q -n "$clause" $4 "$5" 2>&1)
+	said=$($3 /bin/dtproc -q -n "$clause" $4 "$5" 2>&1)
 	echo "ROW $1 $2 $4: $said" | tr '\\n' ' '
 	echo
 }
-$user /d/hammer 1 0 >/dev/null &
+$user /bin/hammer 1 0 >/dev/null &
 sleep 1
 # setpriv executes the program: the PID stays.
 victim=$!
 for scope in 0 1 2 3; do
 	echo $scope >/proc/sys/kernel/yama/ptrace_scope
 	try $scope user "$user" -p $victim
-	try $scope user "$user" -c "/d/hammer 1 1000"
+	try $scope user "$user" -c "/bin/hammer 1 1000"
 	try $scope root "" -p $victim
-	try $scope root "" -c "/d/hammer 1 1000"
+	try $scope root "" -c "/bin/hammer 1 1000"
 done
 kill $victim && echo "ROW victim alive"
 exec poweroff -f
@@ -87,13 +87,13 @@ def fill(root):
     """All that the machine has."""
     built = {'dtproc': 'dtproc', 'dtproc-keeper': 'src/keeper/dtproc-keeper',
              'hammer': 'tests/victims/hammer'}
-    wanted = {os.path.join('d', name): os.path.join(BUILD, path)
+    wanted = {os.path.join('bin', name): os.path.join(BUILD, path)
               for name, path in built.items()}
     wanted['usr/bin/setpriv'] = shutil.which('setpriv')
     wanted['bin/busybox'] = shutil.which('busybox')
     for path in list(wanted.values()):
         for library in libraries(path):
-            where = 'd/' + os.path.basename(library) if library.startswith(BUILD) \
+            where = 'bin/' + os.path.basename(library) if library.startswith(BUILD) \
                 else library[1:]
             wanted[where] = library
     for where, path in wanted.items():
