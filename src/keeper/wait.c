@@ -23,6 +23,8 @@
 
 /* How often a silent task's state is looked at, in ns. */
 #define ASK_NS 5000000u
+/* Most tasks answer sooner than a sleeper on another CPU is woken up. */
+#define SPIN_NS 200000u
 
 #define EARLY_MAX 65536u
 
@@ -168,21 +170,21 @@ void wait_sleep(uint64_t deadline)
 
 int wait_one(pid_t tid, uint64_t timeout, struct wait_event *out)
 {
-	uint64_t waited = 0;
+	uint64_t waited = 0, awake = now_ns() + SPIN_NS;
 
 	for (int spins = 0; waited < timeout; spins++) {
 		/* A first thread that has ended tells so after all others: it is gone. */
-		int gone = spins > 3 && task_state(tid) == 'Z';
+		int gone = spins > 30 && task_state(tid) == 'Z';
 		int got = look_for(tid, out);
 		if (got)
 			return got;
 		if (gone)
 			return -1;
-		if (spins < 3) {
+		uint64_t from = now_ns(), slept;
+		if (from < awake) {
 			sched_yield();
 			continue;
 		}
-		uint64_t from = now_ns(), slept;
 		wait_sleep(from + ASK_NS);
 		slept = now_ns() - from;
 		waited += slept < ASK_NS ? slept : ASK_NS;
