@@ -71,7 +71,9 @@ struct plan {
 	char *const *shell_argv; /* of /bin/sh, for a program without #! */
 	uint64_t mask;           /* the client's signal mask */
 	int keep_stderr;
-	int stays; /* the intermediate stays the keeper's parent */
+	int stays;      /* the intermediate stays the keeper's parent */
+	cpu_set_t cpus; /* the client's */
+	long cpus_size; /* as the kernel told; -1: it did not */
 	struct report *report;
 	char *stacks; /* two, of the intermediate and of the keeper until it executes */
 };
@@ -106,6 +108,12 @@ BARE static void set_mask(const uint64_t *mask, uint64_t *old)
 }
 
 enum reset { RESET_HANDLERS, RESET_ALL };
+
+BARE static void set_cpus(const struct plan *p)
+{
+	if (p->cpus_size > 0)
+		syscall(SYS_sched_setaffinity, 0, p->cpus_size, &p->cpus);
+}
 
 BARE static void reset_signals(enum reset what)
 {
@@ -153,6 +161,7 @@ BARE __attribute__((noreturn)) static void be_stub(const struct plan *p)
 	if (syscall(SYS_getppid) != p->report->keeper_pid)
 		leave(127);
 	drop_sockets(p->start);
+	set_cpus(p);
 	STEP(STUB_BORN);
 	if (!wait_for_go(stub))
 		leave(127);
@@ -227,6 +236,7 @@ BARE static int be_keeper(void *arg)
 		goto failed;
 	syscall(SYS_close_range, WIRE_FD_FIRST_FREE, ~0u, 0);
 	set_mask(&none, NULL);
+	set_cpus(p);
 	syscall(SYS_execve, p->keeper, p->keeper_argv, p->keeper_envp);
 	p->report->exec_errno = errno;
 	leave(127);
@@ -273,6 +283,7 @@ BARE static int be_intermediate(void *arg)
 		p->report->clone_errno = errno;
 	else
 		p->report->keeper = fd;
+	set_cpus(p);
 	if (p->stays && pid > 0)
 		stay(p->report, pid);
 	leave(0);
@@ -358,6 +369,23 @@ static int wait_done(struct report *r, pid_t intermediate)
 }
 
 /*
+ * Keeps this thread, and so those that it clones, on the CPU where it is, which it leaves
+ * to them by waiting.  Elsewhere they might queue behind a victim that spins.
+ */
+static void stay_on_cpu(struct plan *p)
+{
+	unsigned cpu;
+	cpu_set_t here;
+
+	p->cpus_size = syscall(SYS_sched_getaffinity, 0, sizeof p->cpus, &p->cpus);
+	if (p->cpus_size <= 0 || syscall(SYS_getcpu, &cpu, NULL, NULL))
+		return;
+	CPU_ZERO(&here);
+	CPU_SET(cpu, &here);
+	sched_setaffinity(0, sizeof here, &here);
+}
+
+/*
  * Clones the intermediate with every signal blocked and waits until it is gone, or has
  * done its work and stays.  Its PID goes to `parent` then, else 0.
  */
@@ -368,10 +396,12 @@ static int launch(struct plan *p, pid_t *parent)
 
 	STEP(CLIENT_LAUNCH);
 	set_mask(&every, &p->mask);
+	stay_on_cpu(p);
 	pid = clone(be_intermediate, p->stacks + STACK_BYTES,
 		CLONE_UNTRACED | CLONE_FILES | (p->stays ? 0 : CLONE_VM | CLONE_VFORK),
 		p);
 	eno = errno;
+	set_cpus(p);
 	set_mask(&p->mask, NULL);
 	*parent = 0;
 	if (pid < 0)
