@@ -35,21 +35,18 @@ static int look(const struct query *q, const struct victim_map *m, dtproc_addr *
 	size_t *size)
 {
 	CLEAN(unref) struct object *o = NULL;
-	const struct object_symbol *list, *sym;
 	struct object_id id = {m->dev, m->inode};
-	uint64_t bias;
-	size_t n;
+	uint64_t value, bias;
+	uint32_t len;
 
 	if (object_open_mapped(q->tid, m->start, m->end, m->path, &id, &o))
 		return -1;
-	if (!is_wanted(q, o, m) || object_symbols(o, &list, &n))
+	if (!is_wanted(q, o, m) || object_lookup(o, q->name, &value, &len) ||
+		object_bias(o, m->start, m->offset, &bias))
 		return -1;
-	sym = object_find(o, q->name, NULL);
-	if (!sym || object_bias(o, m->start, m->offset, &bias))
-		return -1;
-	*addr = sym->value + bias;
+	*addr = value + bias;
 	if (size)
-		*size = sym->size;
+		*size = len;
 	return 0;
 }
 

@@ -416,3 +416,26 @@ int object_symbols(struct object *o, const struct object_symbol **at, size_t *n)
 	*n = o->table.n;
 	return 0;
 }
+
+int object_lookup(struct object *o, const char *name, uint64_t *value, uint32_t *size)
+{
+	struct object_symbol found = {0};
+	const struct object_symbol *s = NULL;
+	int err = 0;
+
+	pthread_mutex_lock(&o->lock);
+	if (o->state == OBJECT_UNREAD)
+		err = object_table_scan(o->fd, o->path, name, &found);
+	else
+		err = read_once(o);
+	if (!err && o->state == OBJECT_READ && (s = object_find(o, name, NULL)))
+		found = *s;
+	pthread_mutex_unlock(&o->lock);
+	if (!err && !found.value)
+		err = err_set(DTPROC_ENOSYM, "%s has no symbol '%s'", o->path, name);
+	if (err)
+		return err;
+	*value = found.value;
+	*size = found.size;
+	return 0;
+}

@@ -84,6 +84,12 @@ int object_executable(const struct object *, uint64_t value);
  * alphabet).
  */
 int object_symbols(struct object *, const struct object_symbol **at, size_t *n) MUST_USE;
+/*
+ * One symbol by its exact name: the first that object_find() would give, but the table
+ * is not made for it.  DTPROC_ENOSYM: there is none.
+ */
+int object_lookup(
+	struct object *, const char *name, uint64_t *value, uint32_t *size) MUST_USE;
 /* The name of a symbol of this object. */
 const char *object_name_of(const struct object *, const struct object_symbol *);
 /*

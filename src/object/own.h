@@ -40,5 +40,8 @@ struct object {
  */
 int object_table_read(int fd, const char *path, struct object_table *out) MUST_USE;
 void object_table_free(struct object_table *);
+/* The symbol of one name, without reading the others; value 0: there is none. */
+int object_table_scan(
+	int fd, const char *path, const char *name, struct object_symbol *out) MUST_USE;
 
 #endif

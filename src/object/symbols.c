@@ -23,6 +23,9 @@ struct reader {
 	const char *path;
 	VEC(struct object_symbol) symbols;
 	VEC(char) names;
+	/* When only one name is asked for: it, and the best of its symbols so far. */
+	const char *only;
+	struct object_symbol best; /* value 0: none */
 };
 
 static int add_name(struct reader *r, const char *name, size_t len, uint32_t *at)
@@ -62,6 +65,18 @@ static int bind_of(const GElf_Sym *s)
 	return OBJECT_GLOBAL;
 }
 
+/* As the table would have them: the first at the lowest address, a function before
+ * others. */
+static void consider(struct reader *r, const struct object_symbol *s)
+{
+	const struct object_symbol *b = &r->best;
+
+	if (b->value == 0 || s->value < b->value ||
+		(s->value == b->value && s->kind == OBJECT_FUNCTION &&
+			b->kind != OBJECT_FUNCTION))
+		r->best = *s;
+}
+
 /* Keeps a symbol if it is a defined function or datum with a sound name. */
 static int add_symbol(struct reader *r, const GElf_Sym *s, const Elf_Data *strings)
 {
@@ -85,6 +100,11 @@ static int add_symbol(struct reader *r, const GElf_Sym *s, const Elf_Data *strin
 		len = (size_t)(version - name);
 	sym.kind = (uint8_t)kind;
 	sym.size = s->st_size > UINT32_MAX ? UINT32_MAX : (uint32_t)s->st_size;
+	if (r->only) {
+		if (strlen(r->only) == len && memcmp(name, r->only, len) == 0)
+			consider(r, &sym);
+		return 0;
+	}
 	err = add_name(r, name, len, &sym.name);
 	if (err)
 		return err;
@@ -233,6 +253,21 @@ int object_table_read(int fd, const char *path, struct object_table *out)
 	}
 	*out = t;
 	return 0;
+}
+
+int object_table_scan(
+	int fd, const char *path, const char *name, struct object_symbol *out)
+{
+	struct reader r = {.path = path, .only = name};
+	Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
+	int err = elf ? read_sections(&r, elf)
+		      : err_set(DTPROC_EELF, "%s: not an ELF file", path);
+
+	if (elf)
+		elf_end(elf);
+	if (!err)
+		*out = r.best;
+	return err;
 }
 
 void object_table_free(struct object_table *t)
