@@ -44,14 +44,41 @@ static int holds_any(const struct victim_map *m, const struct wire_site *sites, 
 	return 0;
 }
 
+/* Are the mappings that hold the sites as they were last seen? */
+static int still_hold(struct dtproc_proc *p, const struct wire_site *sites, size_t n)
+{
+	const struct victim_map *m = NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		if (m && sites[i].addr - m->start < m->end - m->start)
+			continue;
+		m = victim_maps_find(&p->image.maps, sites[i].addr);
+		if (!m || !victim_maps_still(p->pid, m))
+			return 0;
+	}
+	return !victim_ended(p->pidfd); /* or the number may be another's (A7) */
+}
+
+static int look_again(struct dtproc_proc *p)
+{
+	struct victim_maps fresh;
+	int rc = hold_maps(p, &fresh);
+
+	if (rc)
+		return rc;
+	victim_maps_free(&p->image.maps);
+	p->image.maps = fresh;
+	return 0;
+}
+
 void rseq_refuse(struct dtproc_proc *p, struct wire_site *sites, size_t n)
 {
-	struct victim_maps maps;
+	const struct victim_maps *maps = &p->image.maps;
 
-	if (hold_maps(p, &maps))
+	if (!still_hold(p, sites, n) && look_again(p))
 		return;
-	for (size_t i = 0; i < maps.n; i++) {
-		const struct victim_map *m = &maps.at[i];
+	for (size_t i = 0; i < maps->n; i++) {
+		const struct victim_map *m = &maps->at[i];
 		struct object_id id = {m->dev, m->inode};
 		struct object *o;
 		uint64_t value, size, bias;
@@ -65,5 +92,4 @@ void rseq_refuse(struct dtproc_proc *p, struct wire_site *sites, size_t n)
 			refuse_by(p, value + bias, size, sites, n);
 		object_unref(o);
 	}
-	victim_maps_free(&maps);
 }

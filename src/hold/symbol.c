@@ -91,7 +91,8 @@ static int search_known(
 		return 0;
 	find_program(q, maps);
 	i = search(q, maps, &at, &len);
-	if (i < 0 || !victim_maps_still(p->pid, &maps->at[i]))
+	/* Looked at by number: it is this process's if that is alive now (A7). */
+	if (i < 0 || !victim_maps_still(p->pid, &maps->at[i]) || victim_ended(p->pidfd))
 		return 0;
 	*addr = at;
 	if (size)

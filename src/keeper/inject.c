@@ -150,7 +150,11 @@ static int enter(struct keeper *k, struct task *t)
 	return WSTOPSIG(ev.status) == (SIGTRAP | 0x80) ? 0 : -EAGAIN;
 }
 
-/* The call itself: from one EVENT_STOP to the next. */
+/*
+ * The call itself: from one EVENT_STOP to the next.  The interrupt is asked for at the
+ * entry, and waits there for the call's end: the calls that we make are cut short by
+ * nothing but death.
+ */
 static long call(struct keeper *k, struct task *t, struct user_regs_struct *regs)
 {
 	uint64_t result;
@@ -162,12 +166,10 @@ static long call(struct keeper *k, struct task *t, struct user_regs_struct *regs
 	if (in)
 		return in;
 	STEP(INJECT_IN);
-	if (run_until(k, t, pt_syscall, SIGTRAP | 0x80, CALL_NS)) /* exit */
+	if (pt_interrupt(t->tid) || run_until(k, t, go_cont, PTRACE_EVENT_STOP, CALL_NS))
 		return -ESRCH;
 	STEP(INJECT_OUT);
 	if (pt_peek_user(t->tid, arch_user_offset(ARCH_RESULT), &result))
-		return -ESRCH;
-	if (pt_interrupt(t->tid) || run_until(k, t, go_cont, PTRACE_EVENT_STOP, CALL_NS))
 		return -ESRCH;
 	return (long)result;
 }

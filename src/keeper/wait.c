@@ -24,7 +24,7 @@
 /* How often a silent task's state is looked at, in ns. */
 #define ASK_NS 5000000u
 /* Most tasks answer sooner than a sleeper on another CPU is woken up. */
-#define SPIN_NS 200000u
+#define SPIN_NS 40000u
 
 #define EARLY_MAX 65536u
 
@@ -170,17 +170,17 @@ void wait_sleep(uint64_t deadline)
 
 int wait_one(pid_t tid, uint64_t timeout, struct wait_event *out)
 {
-	uint64_t waited = 0, awake = now_ns() + SPIN_NS;
+	uint64_t waited = 0, from = now_ns(), awake = from + SPIN_NS, slept;
 
-	for (int spins = 0; waited < timeout; spins++) {
+	while (waited < timeout) {
 		/* A first thread that has ended tells so after all others: it is gone. */
-		int gone = spins > 30 && task_state(tid) == 'Z';
+		int gone = from > awake && task_state(tid) == 'Z';
 		int got = look_for(tid, out);
 		if (got)
 			return got;
 		if (gone)
 			return -1;
-		uint64_t from = now_ns(), slept;
+		from = now_ns();
 		if (from < awake) {
 			sched_yield();
 			continue;

@@ -94,6 +94,31 @@ static void symbols_of_self(void **state)
 	object_unref(o);
 }
 
+/* What a scan for one name gives is what the table gives. */
+static void lookup_is_find(void **state)
+{
+	struct object *o = open_self();
+	const struct object_symbol *at;
+	uint64_t scanned[3], value = 0;
+	const char *names[3] = {"test_target", "_test_alias", "main"};
+	uint32_t size = 0;
+	size_t n;
+
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(object_lookup(o, names[i], &scanned[i], &size), 0);
+	assert_int_equal(
+		object_lookup(o, "no_such_function", &value, &size), DTPROC_ENOSYM);
+	assert_int_equal(object_symbols(o, &at, &n), 0);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(object_find(o, names[i], NULL)->value, scanned[i]);
+		assert_int_equal(object_lookup(o, names[i], &value, &size), 0);
+		assert_int_equal(value, scanned[i]);
+	}
+	assert_int_equal(
+		object_lookup(o, "no_such_function", &value, &size), DTPROC_ENOSYM);
+	object_unref(o);
+}
+
 static void bias_of_mapping(void **state)
 {
 	struct object *o = open_self();
@@ -207,6 +232,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_of_objects),
 		cmocka_unit_test(symbols_of_self),
+		cmocka_unit_test(lookup_is_find),
 		cmocka_unit_test(bias_of_mapping),
 		cmocka_unit_test(sharing),
 		cmocka_unit_test(libc_by_soname),
