@@ -259,7 +259,7 @@ static void kill_them(int who)
 }
 
 /* Reaps whoever was orphaned; how many live beside the victim. */
-static int left_over(void)
+static int each_left_over(void (*fn)(pid_t))
 {
 	char path[64], text[1024] = "", *at = text, *end;
 	int fd, n = 0;
@@ -269,10 +269,38 @@ static int left_over(void)
 	if (fd < 0 || read(fd, text, sizeof text - 1) < 0)
 		return -1;
 	close(fd);
-	for (long pid; (pid = strtol(at, &end, 10)) > 0; at = end)
-		n += pid != vic.pid && pid != client &&
-		     waitpid((pid_t)pid, NULL, WNOHANG | __WALL) == 0;
+	for (long pid; (pid = strtol(at, &end, 10)) > 0; at = end) {
+		if (pid == vic.pid || pid == client ||
+			waitpid((pid_t)pid, NULL, WNOHANG | __WALL) != 0)
+			continue;
+		n++;
+		if (fn)
+			fn((pid_t)pid);
+	}
 	return n;
+}
+
+static int left_over(void)
+{
+	return each_left_over(NULL);
+}
+
+/* Says what can be seen of a process that should not be there, and ends it. */
+static void tell_and_kill(pid_t pid)
+{
+	char path[64], line[128];
+
+	snprintf(path, sizeof path, "/proc/%d/status", pid);
+	FILE *f = fopen(path, "re");
+	while (f && fgets(line, sizeof line, f))
+		if (!strncmp(line, "Name", 4) || !strncmp(line, "Sig", 3) ||
+			!strncmp(line, "State", 5) || !strncmp(line, "Tracer", 6) ||
+			!strncmp(line, "VmRSS", 5) || !strncmp(line, "PPid", 4))
+			t_note("    left over %d: %.*s", pid, (int)strcspn(line, "\n"),
+				line);
+	if (f)
+		fclose(f);
+	kill(pid, SIGKILL);
 }
 
 /* Has it an action for SIGTRAP? */
@@ -400,7 +428,7 @@ static void rehearse(const struct scene *s, uint32_t passes[STEP_COUNT])
 	vic.pid = 0;
 }
 
-static int wrong_cells;
+static int wrong_cells, odd_cells;
 
 /*
  * A signal that a keeper has in its hands while all threads are stopped, or that it holds
@@ -411,6 +439,28 @@ static bool is_known(const struct scene *s, int who, const char *wrong)
 	return ((who & KEEPER) || s->kills_keeper) && strstr(wrong, "0 signals for one");
 }
 
+/*
+ * One cell.  What goes wrong is tried once more, behind what was left: a cell that is
+ * wrong each time is a mistake at that step, one that is so once in a table is told.
+ */
+static const char *cell(const struct scene *s, enum step step, unsigned nth, int who)
+{
+	const char *wrong = run(s, step, nth, who), *again;
+
+	if (!wrong || !*wrong || is_known(s, who, wrong))
+		return wrong;
+	each_left_over(tell_and_kill);
+	WITHIN(500, left_over() == 0);
+	again = run(s, step, nth, who);
+	if (again) {
+		wrong_cells++;
+		return again;
+	}
+	odd_cells++;
+	t_note("  once at %s: %s", steps[step].name, wrong);
+	return NULL;
+}
+
 static void row(const struct scene *s, enum step step, unsigned nth)
 {
 	char line[256];
@@ -418,13 +468,12 @@ static void row(const struct scene *s, enum step step, unsigned nth)
 		line, sizeof line, "%-6s %-15s %2u", s->name, steps[step].name, nth);
 
 	for (size_t i = 0; i < KILLS; i++) {
-		const char *wrong = run(s, step, nth, kills[i].who);
+		const char *wrong = cell(s, step, nth, kills[i].who);
 
 		n += snprintf(line + n, sizeof line - (size_t)n, " %-13s",
 			wrong == NULL ? "."
 			: *wrong      ? wrong
 				      : "-");
-		wrong_cells += wrong && *wrong && !is_known(s, kills[i].who, wrong);
 	}
 	t_note("%s", line);
 }
@@ -454,6 +503,7 @@ static void all_steps(void)
 		CHECK(reached || only, "step %s is never reached", steps[step].name);
 	}
 	CHECK(wrong_cells == 0, "%d are wrong", wrong_cells);
+	CHECK(odd_cells <= (t_soak() ? 5 : 1), "%d were wrong once", odd_cells);
 	unlink(steps_file);
 }
 
