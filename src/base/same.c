@@ -8,9 +8,9 @@
  * child is held in vain, one that is overlooked would run into a trap of ours.
  */
 #include "same.h"
+#include "slurp.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/kcmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,17 +23,9 @@
 static int slurp(pid_t pid, const char *name, char *buf, size_t room)
 {
 	char path[48];
-	ssize_t n;
-	int fd;
 
 	snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -1;
-	n = read(fd, buf, room - 1);
-	close(fd);
-	buf[n > 0 ? n : 0] = 0;
-	return n > 0 ? 0 : -1;
+	return slurp_file(path, buf, room) > 0 ? 0 : -1;
 }
 
 /* Field `n` of proc(5)'s stat, from the end of the second on. */

@@ -60,20 +60,6 @@ static int prepare(struct engine_set *s, struct engine_unit *u)
 	return err;
 }
 
-static int find_sigaction(struct dtproc_proc *p, dtproc_addr *at)
-{
-	return dtproc_proc_symbol(p, "libc", "sigaction", at, NULL) &&
-	       dtproc_proc_symbol(p, "a.out", "sigaction", at, NULL);
-}
-
-void engine_foresee(struct dtproc_proc *p)
-{
-	dtproc_addr at;
-
-	if (find_sigaction(p, &at))
-		log_line("engine", 2, "%s", err_text());
-}
-
 /*
  * A trap that is hit while SIGTRAP is blocked or ignored costs the victim its disposition
  * of SIGTRAP; the keeper puts it back, and learns here of one that is set later (D7).
@@ -82,7 +68,9 @@ static size_t watch_sigaction(const struct engine_unit *u, struct wire_site *sit
 {
 	dtproc_addr at;
 
-	if (u->armed || find_sigaction(u->proc, &at))
+	if (u->armed ||
+		(dtproc_proc_symbol(u->proc, "libc", "sigaction", &at, NULL) &&
+			dtproc_proc_symbol(u->proc, "a.out", "sigaction", &at, NULL)))
 		return 0;
 	*site = (struct wire_site){
 		.addr = at, .user = HOLD_USER_MAX - 1, .kind = WIRE_SITE_SIGACTION};

@@ -36,12 +36,6 @@ void engine_close(struct engine_set *);
 int engine_exists(const char *name);
 
 /*
- * Reads of a victim's files what arming will ask for, so that it need not be read while
- * the victim is stopped.  The objects stay read for as long as somebody refers to them.
- */
-void engine_foresee(struct dtproc_proc *);
-
-/*
  * Wants a program (an index) to run when a probe fires; those of one probe run in the
  * order in which they were wanted.  DTPROC_ESITE: no engine can, with the reason.
  */

@@ -207,12 +207,15 @@ void handle_free(struct dtproc_proc *);
 void handle_unref(struct dtproc_proc *);
 
 /* ------------------------------------------------------------------ image.c */
-/* All with the handle locked; read-only handles. */
+/* All with the handle locked; of read-only handles, but where said. */
 
 int image_open(struct dtproc_proc *) MUST_USE;
 void image_close(struct image *);
 /* Makes sure that it is the present image, opening it anew if not; counts those. */
 int image_refresh(struct dtproc_proc *) MUST_USE;
+/* Of any handle: reads image.maps anew; is one of them as it was read? */
+int image_maps_read(struct dtproc_proc *) MUST_USE;
+int image_maps_still(const struct dtproc_proc *, const struct victim_map *);
 
 /* ---------------------------------------------------------------- control.c */
 

@@ -117,3 +117,21 @@ int image_refresh(struct dtproc_proc *p)
 	pthread_mutex_unlock(&p->state_lock);
 	return 0;
 }
+
+int image_maps_read(struct dtproc_proc *p)
+{
+	struct victim_maps fresh;
+	int rc = hold_maps(p, &fresh);
+
+	if (rc)
+		return rc;
+	victim_maps_free(&p->image.maps);
+	p->image.maps = fresh;
+	return 0;
+}
+
+/* Looked at by number: it is this process's if that is alive now (A7). */
+int image_maps_still(const struct dtproc_proc *p, const struct victim_map *m)
+{
+	return victim_maps_still(p->pid, m) && !victim_ended(p->pidfd);
+}

@@ -53,29 +53,17 @@ static int still_hold(struct dtproc_proc *p, const struct wire_site *sites, size
 		if (m && sites[i].addr - m->start < m->end - m->start)
 			continue;
 		m = victim_maps_find(&p->image.maps, sites[i].addr);
-		if (!m || !victim_maps_still(p->pid, m))
+		if (!m || !image_maps_still(p, m))
 			return 0;
 	}
-	return !victim_ended(p->pidfd); /* or the number may be another's (A7) */
-}
-
-static int look_again(struct dtproc_proc *p)
-{
-	struct victim_maps fresh;
-	int rc = hold_maps(p, &fresh);
-
-	if (rc)
-		return rc;
-	victim_maps_free(&p->image.maps);
-	p->image.maps = fresh;
-	return 0;
+	return 1;
 }
 
 void rseq_refuse(struct dtproc_proc *p, struct wire_site *sites, size_t n)
 {
 	const struct victim_maps *maps = &p->image.maps;
 
-	if (!still_hold(p, sites, n) && look_again(p))
+	if (!still_hold(p, sites, n) && image_maps_read(p))
 		return;
 	for (size_t i = 0; i < maps->n; i++) {
 		const struct victim_map *m = &maps->at[i];

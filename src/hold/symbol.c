@@ -91,8 +91,7 @@ static int search_known(
 		return 0;
 	find_program(q, maps);
 	i = search(q, maps, &at, &len);
-	/* Looked at by number: it is this process's if that is alive now (A7). */
-	if (i < 0 || !victim_maps_still(p->pid, &maps->at[i]) || victim_ended(p->pidfd))
+	if (i < 0 || !image_maps_still(p, &maps->at[i]))
 		return 0;
 	*addr = at;
 	if (size)
@@ -108,16 +107,14 @@ int dtproc_proc_symbol(struct dtproc_proc *p, const char *object, const char *na
 		.tid = victim_live_tid(p->pid),
 		.object = object,
 		.name = name};
-	struct victim_maps *maps = &p->image.maps, fresh;
+	const struct victim_maps *maps = &p->image.maps;
 	int rc;
 
 	if (search_known(p, &q, addr, size))
 		return 0;
-	rc = hold_maps(p, &fresh);
+	rc = image_maps_read(p);
 	if (rc)
 		return rc;
-	victim_maps_free(maps);
-	*maps = fresh;
 	find_program(&q, maps);
 	rc = search(&q, maps, addr, size);
 	return rc < 0 ? rc : 0;

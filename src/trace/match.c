@@ -130,18 +130,14 @@ int dtproc_match(struct dtproc *d, dtproc_match_fn *matched, void *arg)
 struct listing {
 	dtproc_probe_fn *fn;
 	void *arg;
-	struct dtproc_proc *foreseen; /* the victim of the last probe */
 };
 
 static int list_one(const struct probe *p, void *arg)
 {
-	struct listing *l = arg;
+	const struct listing *l = arg;
 	struct dtproc_probe_info info = {
 		p->id, p->provider, p->module, p->function, p->name};
 
-	if (p->proc && p->proc != l->foreseen)
-		engine_foresee(p->proc);
-	l->foreseen = p->proc;
 	return l->fn(&info, l->arg);
 }
 
@@ -181,7 +177,7 @@ static int list_scripts(struct dtproc *d, struct listing *l)
 
 int dtproc_each_probe(struct dtproc *d, dtproc_probe_fn *fn, void *arg)
 {
-	struct listing l = {fn, arg, NULL};
+	struct listing l = {fn, arg};
 	int err = open_table(d, PROBE_TO_LIST);
 
 	if (!err)

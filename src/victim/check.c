@@ -5,6 +5,7 @@
  */
 #include "victim.h"
 
+#include <base/slurp.h>
 #include <dirent.h>
 #include <linux/magic.h>
 #include <poll.h>
@@ -71,7 +72,7 @@ static pid_t client_of(pid_t keeper)
 	int pid = 0;
 
 	snprintf(path, sizeof path, "/proc/%d/fdinfo/%d", (int)keeper, WIRE_FD_CLIENT);
-	if (victim_slurp(path, text, sizeof text) <= 0)
+	if (slurp_file(path, text, sizeof text) <= 0)
 		return 0;
 	line = strstr(text, "\nPid:");
 	return line && sscanf(line, "\nPid: %d", &pid) == 1 && pid > 0 ? pid : 0;

@@ -6,6 +6,7 @@
  */
 #include "victim.h"
 
+#include <base/slurp.h>
 #include <base/clean.h>
 
 #include <dirent.h>
@@ -32,27 +33,6 @@ struct pidfd_info {
 #define SYS_pidfd_open 434
 #endif
 
-long victim_slurp(const char *path, char *buf, size_t room)
-{
-	CLEAN_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
-	size_t n = 0;
-
-	if (fd < 0)
-		return -errno;
-	while (n < room - 1) {
-		ssize_t got = read(fd, buf + n, room - 1 - n);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return -errno;
-		if (got == 0)
-			break;
-		n += (size_t)got;
-	}
-	buf[n] = 0;
-	return (long)n;
-}
-
 static int garbled(const char *what)
 {
 	return err_set(DTPROC_EPROTO, "/proc: %s is not of the form expected", what);
@@ -70,7 +50,7 @@ static int slurp(pid_t pid, const char *name, char *buf, size_t room)
 	long n;
 
 	snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
-	n = victim_slurp(path, buf, room);
+	n = slurp_file(path, buf, room);
 	if (n >= 0)
 		return 0;
 	if (n != -ENOENT && n != -ESRCH)

@@ -10,6 +10,7 @@
  */
 #include "victim.h"
 
+#include <base/slurp.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
@@ -124,7 +125,7 @@ static int yama_scope(void)
 {
 	char text[16];
 
-	if (victim_slurp("/proc/sys/kernel/yama/ptrace_scope", text, sizeof text) <= 0)
+	if (slurp_file("/proc/sys/kernel/yama/ptrace_scope", text, sizeof text) <= 0)
 		return 0;
 	return text[0] >= '0' && text[0] <= '3' ? text[0] - '0' : 0;
 }
@@ -136,7 +137,7 @@ static void know_ourselves(struct victim_caller *us)
 
 	*us = (struct victim_caller){
 		.uid = getuid(), .gid = getgid(), .yama = yama_scope()};
-	if (victim_slurp("/proc/self/status", text, sizeof text) <= 0)
+	if (slurp_file("/proc/self/status", text, sizeof text) <= 0)
 		return;
 	line = strstr(text, "\nCapPrm:");
 	if (line && sscanf(line, "\nCapPrm: %llx CapEff: %llx", &prm, &eff) == 2) {
@@ -153,7 +154,7 @@ static int nested(void)
 	unsigned long inside, outside, n;
 
 	/* One that is not mapped yet has an empty map. */
-	return victim_slurp("/proc/self/uid_map", text, sizeof text) >= 0 &&
+	return slurp_file("/proc/self/uid_map", text, sizeof text) >= 0 &&
 	       (sscanf(text, "%lu %lu %lu", &inside, &outside, &n) != 3 || outside != 0 ||
 		       n != 4294967295ul);
 }

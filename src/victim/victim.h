@@ -32,8 +32,6 @@ struct victim_status {
 	uint64_t caps; /* permitted */
 };
 
-/* Reads a small file of /proc whole and adds a NUL; its length, or -errno. */
-long victim_slurp(const char *path, char *buf, size_t room);
 /* ENOPROC, EPERM (hidden /proc), EPROTO (not what the kernel writes). */
 int victim_stat_read(pid_t pid, struct victim_stat *out) MUST_USE;
 int victim_stat_parse(const char *text, struct victim_stat *out) MUST_USE;

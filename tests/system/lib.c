@@ -111,6 +111,19 @@ const char *t_built(const char *name)
 	return path;
 }
 
+void t_open_house(char *dir)
+{
+	char line[2000], keeper[128];
+
+	NEED(mkdtemp(dir) && chmod(dir, 0755) == 0, "%s: %s", dir, strerror(errno));
+	snprintf(line, sizeof line, "cp %s %s %s", getenv("DTPROC_KEEPER"),
+		t_built("tests/victims/hammer"), dir);
+	NEED(system(line) == 0, "%s", line);
+	snprintf(keeper, sizeof keeper, "%s/dtproc-keeper", dir);
+	setenv("DTPROC_KEEPER", keeper, 1);
+	setenv("VICTIMS", dir, 1);
+}
+
 /* ---------------------------------------------------------------------- cases */
 
 static int run_case(const struct t_case *c)

@@ -77,6 +77,11 @@ void t_pause(unsigned us);
 
 /* A path in the build tree.  Static, one of eight in turn. */
 const char *t_built(const char *name);
+/*
+ * Makes the folder of a template, with keeper and hammer in it: what another user's part
+ * executes must be where that user may look, wherever the build tree is.
+ */
+void t_open_house(char *dir);
 
 /* ------------------------------------------------------------------- victims */
 

@@ -153,10 +153,9 @@ static void become_nobodys(struct vic *v)
 	_exit(127);
 }
 
-/* What an ordinary user may execute must lie where that user may look. */
 MAYBE static void processes(void)
 {
-	char dir[64] = "/var/tmp/dtproc-test-XXXXXX", line[900], keeper[100];
+	char dir[64] = "/var/tmp/dtproc-test-XXXXXX", line[100];
 	int status = -1;
 
 	if (getuid()) {
@@ -165,12 +164,7 @@ MAYBE static void processes(void)
 	}
 	limited = RLIMIT_NPROC;
 	getrlimit(RLIMIT_NPROC, &before);
-	NEED(mkdtemp(dir) && chmod(dir, 0755) == 0, "%s: %s", dir, strerror(errno));
-	snprintf(line, sizeof line, "cp %s %s %s", getenv("DTPROC_KEEPER"),
-		t_built("tests/victims/hammer"), dir);
-	NEED(system(line) == 0, "%s", line);
-	snprintf(keeper, sizeof keeper, "%s/dtproc-keeper", dir);
-	setenv("DTPROC_KEEPER", keeper, 1);
+	t_open_house(dir);
 	vic_page(&held);
 	snprintf(victim_path, sizeof victim_path, "%s/hammer", dir);
 	held.pid = fork();

@@ -281,23 +281,6 @@ static pid_t start_hidden(void)
 	return pid;
 }
 
-/*
- * What the user's part executes must be where that user may look, wherever the build
- * tree is.
- */
-static void open_house(char *dir)
-{
-	char line[2000], keeper[128];
-
-	NEED(mkdtemp(dir) && chmod(dir, 0755) == 0, "%s: %s", dir, strerror(errno));
-	snprintf(line, sizeof line, "cp %s %s %s", getenv("DTPROC_KEEPER"),
-		t_built("tests/victims/hammer"), dir);
-	NEED(system(line) == 0, "%s", line);
-	snprintf(keeper, sizeof keeper, "%s/dtproc-keeper", dir);
-	setenv("DTPROC_KEEPER", keeper, 1);
-	setenv("VICTIMS", dir, 1);
-}
-
 static void close_house(const char *dir)
 {
 	char line[128];
@@ -312,7 +295,7 @@ static void ordinary_user(void)
 
 	need_root();
 	vic_start(&foreign, "hammer 1 0");
-	open_house(dir);
+	t_open_house(dir);
 	snprintf(set_id_path, sizeof set_id_path, "%s/sleep", dir);
 	set_id = start_set_id(set_id_path);
 	hidden = start_hidden();

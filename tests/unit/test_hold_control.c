@@ -2,6 +2,7 @@
 /* Control threads, and the ways control ends (A9 to A12, B). */
 #include "hold_unit.h"
 
+#include <base/slurp.h>
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -163,7 +164,7 @@ static pid_t find_control_thread(void)
 	while ((e = readdir(d))) {
 		char path[300], comm[40] = "";
 		snprintf(path, sizeof path, "/proc/self/task/%s/comm", e->d_name);
-		if (victim_slurp(path, comm, sizeof comm) > 0 &&
+		if (slurp_file(path, comm, sizeof comm) > 0 &&
 			!strcmp(comm, "dtproc-control\n"))
 			found = atoi(e->d_name);
 	}
