@@ -15,6 +15,7 @@
 
 #include <base/clean.h>
 #include <base/log.h>
+#include <base/retry.h>
 #include <base/rule.h>
 #include <base/step.h>
 
@@ -166,13 +167,17 @@ static void *control_main(void *arg)
 	struct dtproc_proc *p = arg;
 	struct pollfd fds[3];
 	uint64_t count;
+	unsigned tries = 0;
 	int old;
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
 	pthread_setname_np(pthread_self(), "dtproc-control");
 	while (look(p, fds)) {
-		if (poll(fds, 3, -1) < 0 && errno != EINTR)
-			break;
+		if (poll(fds, 3, -1) < 0) {
+			if (!retry_after(errno, &tries))
+				tries = 0; /* nobody else would react */
+			continue;
+		}
 		if (fds[0].revents && read(fds[0].fd, &count, sizeof count) < 0)
 			continue;
 		if (fds[1].revents || fds[2].revents)

@@ -45,7 +45,7 @@ static void finish(struct dtproc_proc *p)
 		log_line("hold", 1, "pid %d: finish: %s", (int)p->pid, err_text());
 }
 
-static int repair(struct dtproc_proc *p)
+static int repair_once(struct dtproc_proc *p)
 {
 	struct wire_reply reply;
 	int mem = -1, rc = victim_ctl_replace(&p->ctl);
@@ -56,6 +56,21 @@ static int repair(struct dtproc_proc *p)
 	clean_fd(&mem);
 	if (rc == 0)
 		finish(p);
+	return rc;
+}
+
+#define REPAIRS_MAX 5
+
+/* The victim's life hangs on it: what was short a moment ago may be there now. */
+static int repair(struct dtproc_proc *p)
+{
+	int rc = repair_once(p);
+
+	for (int i = 1; rc && i < REPAIRS_MAX && !victim_ended(p->pidfd); i++) {
+		log_line("hold", 1, "pid %d: repair: %s", (int)p->pid, err_text());
+		usleep(1000u << i);
+		rc = repair_once(p);
+	}
 	return rc;
 }
 

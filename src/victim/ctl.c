@@ -12,6 +12,7 @@
 #include <arch/arch.h>
 #include <base/clean.h>
 #include <base/log.h>
+#include <base/retry.h>
 #include <base/step.h>
 #include <base/vec.h>
 
@@ -195,11 +196,12 @@ static void kill_keeper(const struct victim_ctl *c)
 static int wait_gone(const struct victim_ctl *c, int timeout_ms)
 {
 	struct pollfd p = {.fd = c->keeper, .events = POLLIN};
+	unsigned tries = 0;
 	int n;
 
 	do {
 		n = poll(&p, 1, timeout_ms);
-	} while (n < 0 && errno == EINTR);
+	} while (n < 0 && retry_after(errno, &tries));
 	return n > 0;
 }
 
@@ -248,8 +250,6 @@ void victim_ctl_close(struct victim_ctl *c)
 
 int victim_ctl_replace(struct victim_ctl *c)
 {
-	if (c->keeper >= 0)
-		kill_keeper(c);
 	victim_ctl_hang_up(c);
 	return connect_keeper(c, NULL);
 }
@@ -304,11 +304,10 @@ static int wait_answer(struct victim_ctl *c, uint64_t until)
 	struct pollfd p[] = {{.fd = c->requests, .events = POLLIN},
 		{.fd = c->keeper, .events = POLLIN}};
 	uint64_t now = now_ms();
+	unsigned tries = 0;
 	int n = poll(p, 2, now < until ? (int)(until - now) : 0);
 
-	if (n < 0 && errno != EINTR)
-		return err_errno(DTPROC_ESYS, errno, "cannot wait for the keeper");
-	if (n != 0)
+	if (n > 0 || (n < 0 && now < until && retry_after(errno, &tries)))
 		return 0;
 	c->broken = 1;
 	return err_set(DTPROC_ETIMEOUT, "the keeper (pid %d) does not answer",

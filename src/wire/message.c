@@ -3,6 +3,7 @@
 #include "proto.h"
 
 #include <base/err.h>
+#include <base/retry.h>
 
 #include <errno.h>
 #include <string.h>
@@ -119,13 +120,11 @@ int wire_send(int sock, const void *msg, size_t len, const int *fds, int nfds, i
 		c->cmsg_len = CMSG_LEN((size_t)nfds * sizeof(int));
 		memcpy(CMSG_DATA(c), fds, (size_t)nfds * sizeof(int));
 	}
-	for (;;) {
-		if (sendmsg(sock, &mh, flags | MSG_NOSIGNAL) >= 0)
-			return 0;
-		if (errno != EINTR)
+	for (unsigned tries = 0; sendmsg(sock, &mh, flags | MSG_NOSIGNAL) < 0;)
+		if (!retry_after(errno, &tries))
 			return err_errno(
 				DTPROC_ESYS, errno, "cannot send to the other side");
-	}
+	return 0;
 }
 
 /* Hands over the descriptors of a message, closing those beyond the room. */
@@ -168,7 +167,7 @@ long wire_recv(int sock, void *msg, size_t len, int *fds, int *nfds, int flags)
 	} control;
 	struct iovec iov = {msg, len};
 
-	for (;;) {
+	for (unsigned tries = 0;;) {
 		struct msghdr mh = {.msg_iov = &iov,
 			.msg_iovlen = 1,
 			.msg_control = control.room,
@@ -185,7 +184,7 @@ long wire_recv(int sock, void *msg, size_t len, int *fds, int *nfds, int flags)
 				*nfds = 0;
 			return 0;
 		}
-		if (errno != EINTR)
+		if (!retry_after(errno, &tries))
 			return err_errno(DTPROC_ESYS, errno, "cannot receive");
 	}
 }

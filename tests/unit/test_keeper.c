@@ -468,6 +468,28 @@ static void test_no_stub(void **state)
 	finish(r.pid);
 }
 
+/* H5: a keeper that lives lets go when its wire is given up; no trap waits for nobody. */
+static void test_hung_up_on(void **state)
+{
+	struct victim_ctl c;
+	pid_t pid = spawn(2);
+
+	(void)state;
+	grab(&c, pid);
+	load_program(&c);
+	arm(&c, WIRE_SITE_PROBE, WIRE_ARM);
+	kill(pid, SIGSTOP); /* or the guard would repair a text that was left */
+	simple(&c, WIRE_CONTINUE);
+	assert_int_equal(next_event(&c).kind, WIRE_EV_STOPPED);
+	assert_int_equal(text_byte(pid), 0xcc);
+	assert_int_equal(victim_ctl_replace(&c), 0);
+	assert_int_equal(text_byte(pid), 0x55);
+	start(&c, pid, WIRE_REPAIR);
+	victim_ctl_close(&c);
+	kill(pid, SIGCONT);
+	finish(pid);
+}
+
 static int make_page(void **state)
 {
 	(void)state;
@@ -490,6 +512,7 @@ int main(void)
 		cmocka_unit_test(test_repair),
 		cmocka_unit_test(test_another_process),
 		cmocka_unit_test(test_no_stub),
+		cmocka_unit_test(test_hung_up_on),
 	};
 
 	return cmocka_run_group_tests(tests, make_page, NULL);
