@@ -29,14 +29,16 @@ static void detach_all(struct keeper *k)
 	hash_free(&k->tasks);
 }
 
-/* Kills the victim and waits until it is reaped. */
-static void kill_victim(struct keeper *k)
+/* Kills the victim and waits until it is reaped; -1: we are not allowed to. */
+static int kill_victim(struct keeper *k)
 {
 	uint64_t deadline = now_ns() + KILL_NS;
 	struct wait_event ev;
 
-	if (kill(k->pid, SIGKILL))
+	if (kill(k->pid, SIGKILL)) {
 		log_line("end", 1, "kill %d: %s", k->pid, strerror(errno));
+		return -1;
+	}
 	while (k->state != WIRE_ST_GONE && now_ns() < deadline) {
 		int got = wait_any(&ev);
 		if (got < 0)
@@ -46,6 +48,7 @@ static void kill_victim(struct keeper *k)
 		else
 			wait_sleep(deadline);
 	}
+	return 0;
 }
 
 static void let_run(struct keeper *k, enum wire_end mode)
@@ -67,10 +70,14 @@ void end_let_go(struct keeper *k, enum wire_end mode)
 {
 	if (mode == WIRE_END_DEFAULT)
 		mode = k->created && RULE(A10, kill) ? WIRE_END_KILL : WIRE_END_RUN;
-	if (mode == WIRE_END_KILL && k->state != WIRE_ST_GONE)
-		kill_victim(k);
-	/* Processes that share its memory may live on. */
-	if (k->tasks.n || k->unborn)
+	/* Before WIRE_START there is no PID, and 0 would be our own group. */
+	int refused = mode == WIRE_END_KILL && k->state != WIRE_ST_GONE &&
+		      k->state != WIRE_ST_START && kill_victim(k);
+	/*
+	 * Processes that share its memory may live on.  A created victim that has become
+	 * somebody else's is not let go: it is killed by our own end (PTRACE_O_EXITKILL).
+	 */
+	if ((k->tasks.n || k->unborn) && !(refused && k->created))
 		let_run(k, mode);
 	keeper_state(k, WIRE_ST_GONE);
 }

@@ -87,7 +87,8 @@ static void leave_event(struct keeper *k)
 	if (k->state != WIRE_ST_EVENT || k->ev.outstanding)
 		return;
 	keeper_state(k, k->stopped_by ? WIRE_ST_STOPPED : WIRE_ST_RUN);
-	sites_prepare(k);
+	if (sites_prepare(k))
+		events_error(k);
 	stops_release(k);
 }
 

@@ -62,9 +62,11 @@ int open_mem(struct keeper *k, pid_t pid, const char *what)
 	int fd;
 
 	snprintf(path, sizeof path, "/proc/%d/mem", pid);
+	unsigned short_of = 0;
 	for (int tries = 0; tries < 50; tries++) {
 		fd = open(path, O_RDWR | O_CLOEXEC);
-		if (fd >= 0 || (errno != ESRCH && (errno != EACCES || tries > 4)))
+		if (fd >= 0 || (errno != ESRCH && (errno != EACCES || tries > 4) &&
+				       !retry_after(errno, &short_of)))
 			break;
 		usleep(200); /* exec in progress: see docs/LINUX-FACTS.md */
 	}
@@ -125,9 +127,13 @@ void family_birth(struct keeper *k, pid_t tid, enum family_side side)
 		k->unborn--;
 	if (other && other != side)
 		return;
-	if (hash_put(&k->births, (uint64_t)tid, (void *)(uintptr_t)side))
-		log_line("family", 1, "birth of %d: out of memory", tid);
-	else if (side == FAMILY_TOLD)
+	unsigned tries = 0;
+	while (hash_put(&k->births, (uint64_t)tid, (void *)(uintptr_t)side))
+		if (!retry_after(ENOMEM, &tries)) {
+			log_line("family", 1, "birth of %d: out of memory", tid);
+			return;
+		}
+	if (side == FAMILY_TOLD)
 		k->unborn++;
 }
 

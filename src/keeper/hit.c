@@ -199,8 +199,10 @@ static void run_users(struct keeper *k, struct task *t, struct site *s)
 		k->ledger->events++;
 		if (!k->held)
 			k->held = 2;
-		if (vec_push(&k->hits, h))
+		if (vec_push(&k->hits, h)) {
+			err_nomem("the hit of a breakpoint, which is not told");
 			events_error(k);
+		}
 	}
 }
 

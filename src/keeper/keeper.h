@@ -18,6 +18,7 @@
 #include <base/err.h>
 #include <base/hash.h>
 #include <base/log.h>
+#include <base/retry.h>
 #include <base/rule.h>
 #include <base/step.h>
 #include <base/vec.h>
@@ -27,6 +28,7 @@
 
 #include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 enum task_run {
@@ -201,6 +203,8 @@ uint64_t now_ns(void);
 struct task *task_add(struct keeper *, pid_t tid, pid_t tgid);
 struct task *task_get(struct keeper *, pid_t tid);
 void task_drop(struct keeper *, pid_t tid);
+/* A file of /proc; what is short of memory or descriptors is asked again.  NULL. */
+__attribute__((format(printf, 1, 2))) FILE *proc_open(const char *fmt, ...);
 /* State letter of a thread in /proc; 'X': it is gone. */
 char task_state(pid_t tid);
 /* A number of /proc/TID/status ("Seccomp:"); -1: not there. */
@@ -270,8 +274,11 @@ struct site *site_get(struct keeper *, dtproc_addr addr);
 /* Adds a user at a site; the result is put into `w`. */
 void site_want(struct keeper *, struct wire_site *w);
 void site_unwant(struct keeper *, dtproc_addr addr, uint32_t user);
-/* Decodes what is not ready yet and gets slots; all tasks are stopped. */
-void sites_prepare(struct keeper *);
+/*
+ * Decodes what is not ready yet and gets slots; all tasks are stopped.  An error: some
+ * were left as they are, and are tried again by the next call.
+ */
+int sites_prepare(struct keeper *);
 /* Forgets all sites without touching memory (exec). */
 void sites_forget(struct keeper *);
 /* Forgets traps whose text is not there any more, and finds those that moved with it. */
@@ -288,6 +295,13 @@ long sites_read(struct keeper *, dtproc_addr, void *buf, size_t len);
 long sites_write(struct keeper *, dtproc_addr, const void *buf, size_t len);
 
 /* -------------------------------------------------------------------- text.c */
+
+/*
+ * pread and pwrite of a victim's memory.  The kernel says EIO for what is not mapped, and
+ * when it is short of memory too: it is asked again before that is believed.
+ */
+long text_read(int mem, dtproc_addr, void *buf, size_t len);
+long text_write(int mem, dtproc_addr, const void *buf, size_t len);
 
 /* Put the traps of all sites that are ready into the text; take all out. */
 void sites_plant(struct keeper *);

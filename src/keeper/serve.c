@@ -28,14 +28,14 @@ struct call {
 
 static int bulk_get(void *buf, size_t len)
 {
-	if (pread(WIRE_FD_BULK, buf, len, 0) == (ssize_t)len)
+	if (text_read(WIRE_FD_BULK, 0, buf, len) == (long)len)
 		return 0;
 	return err_set(DTPROC_EPROTO, "the bulk file is shorter than the request says");
 }
 
 static int bulk_put(const void *buf, size_t len)
 {
-	if (pwrite(WIRE_FD_BULK, buf, len, 0) == (ssize_t)len)
+	if (text_write(WIRE_FD_BULK, 0, buf, len) == (long)len)
 		return 0;
 	return err_errno(DTPROC_ESYS, errno, "cannot write to the bulk file");
 }
@@ -89,8 +89,8 @@ static int op_start(struct keeper *k, struct call *c)
 static int op_continue(struct keeper *k, struct call *c)
 {
 	c->rep->value = 1;
-	if (RULE(D1, retry))
-		sites_prepare(k);
+	if (RULE(D1, retry) && sites_prepare(k))
+		events_error(k); /* it runs all the same */
 	/* Hits that are still to be told, or are being reacted to, come first. */
 	if (k->hits.n || k->ev.outstanding == WIRE_EV_BREAKPOINT) {
 		keeper_state(k, WIRE_ST_EVENT);
@@ -127,7 +127,11 @@ static int load_program(struct keeper *k, const void *code, size_t bytes)
 	struct bpf_program *p = NULL;
 	int failed = bpf_program_load(code, bytes, &p);
 
-	return failed ? failed : vec_push(&k->programs, p);
+	if (!failed && vec_push(&k->programs, p)) {
+		bpf_program_free(p);
+		failed = err_nomem("a program");
+	}
+	return failed;
 }
 
 static int op_programs(struct keeper *k, struct call *c)
@@ -156,11 +160,11 @@ static int op_programs(struct keeper *k, struct call *c)
 /* Maps a memfd of the client's, which must not be able to shrink under us. */
 static int map_sealed(int fd, void **mem, size_t *size)
 {
+	int seals = fcntl(fd, F_GET_SEALS);
 	struct stat st;
 	void *fresh;
 
-	if (fstat(fd, &st) || st.st_size <= 0 ||
-		!(fcntl(fd, F_GET_SEALS) & F_SEAL_SHRINK))
+	if (fstat(fd, &st) || st.st_size <= 0 || seals < 0 || !(seals & F_SEAL_SHRINK))
 		return err_set(DTPROC_EPROTO, "the segment could shrink");
 	fresh = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (fresh == MAP_FAILED)
@@ -178,6 +182,7 @@ static int op_segment(struct keeper *k, struct call *c)
 
 	if (c->nfds < 2)
 		return err_set(DTPROC_EPROTO, "a segment comes with two descriptors");
+	k->view_ok = 0; /* it points into what may be unmapped now */
 	code = map_sealed(c->fds[0], &k->segment, &k->segment_size);
 	if (!code && c->nfds > 2)
 		code = map_sealed(c->fds[2], &k->globals, &k->globals_size);
@@ -220,6 +225,12 @@ static uint64_t arm_results(struct keeper *k, struct wire_site *w, size_t n)
 	return armed;
 }
 
+static void unwant(struct keeper *k, const struct wire_site *w, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		site_unwant(k, w[i].addr, w[i].user);
+}
+
 static int op_arm(struct keeper *k, struct call *c)
 {
 	CLEAN_FREE struct wire_site *w = NULL;
@@ -229,13 +240,18 @@ static int op_arm(struct keeper *k, struct call *c)
 		return code;
 	for (size_t i = 0; i < c->req->count; i++)
 		site_want(k, &w[i]);
-	sites_prepare(k);
+	code = sites_prepare(k);
 	STEP(ARM_READY);
-	c->rep->value = arm_results(k, w, c->req->count);
+	if (!code) {
+		c->rep->value = arm_results(k, w, c->req->count);
+		code = bulk_put(w, c->req->count * sizeof *w);
+	}
+	if (code) /* the client knows of none */
+		unwant(k, w, c->req->count);
 	if (!k->trap_handled)
 		signal_learn_trap(k);
 	still_end(k, was);
-	return bulk_put(w, c->req->count * sizeof *w);
+	return code;
 }
 
 /* So many sites are better lifted together than one by one. */
@@ -253,8 +269,7 @@ static int op_disarm(struct keeper *k, struct call *c)
 		sites_lift(k);
 	else
 		sites_verify(k);
-	for (size_t i = 0; i < c->req->count; i++)
-		site_unwant(k, w[i].addr, w[i].user);
+	unwant(k, w, c->req->count);
 	still_end(k, was);
 	return 0;
 }

@@ -41,7 +41,7 @@ static void overlay(struct keeper *k, dtproc_addr addr, uint8_t *buf, size_t len
 
 long sites_read(struct keeper *k, dtproc_addr addr, void *buf, size_t len)
 {
-	ssize_t n = pread(k->mem, buf, len, (off_t)addr);
+	long n = text_read(k->mem, addr, buf, len);
 
 	if (n <= 0)
 		return -1;
@@ -65,7 +65,7 @@ long sites_write(struct keeper *k, dtproc_addr addr, const void *buf, size_t len
 				copy[i] = ARCH_TRAP;
 			}
 		}
-		ssize_t n = pwrite(k->mem, copy, part, (off_t)(addr + done));
+		long n = text_write(k->mem, addr + done, copy, part);
 		if (n <= 0)
 			return done ? (long)done : -1;
 		done += (size_t)n;
@@ -85,10 +85,10 @@ int sites_clean_copy(struct keeper *k, int mem)
 	hash_each(&k->former, i) {
 		dtproc_addr addr = k->former.slots[i].key;
 		uint8_t orig = FORMER_BYTE(k->former.slots[i].value), now;
-		if (orig == ARCH_TRAP || pread(mem, &now, 1, (off_t)addr) != 1)
+		if (orig == ARCH_TRAP || text_read(mem, addr, &now, 1) != 1)
 			continue;
 		if (now == ARCH_TRAP)
-			failed |= pwrite(mem, &orig, 1, (off_t)addr) != 1;
+			failed |= text_write(mem, addr, &orig, 1) != 1;
 	}
 	return failed ? -1 : 0;
 }
@@ -106,28 +106,30 @@ typedef VEC(struct mapping) mappings;
 
 static int read_mappings(struct keeper *k, mappings *out)
 {
-	char path[64], line[512];
+	char line[512];
 	struct mapping m;
 	unsigned long from, to;
-	FILE *f;
+	int failed = 0;
+	FILE *f = proc_open("/proc/%d/maps", live_tid(k));
 
-	snprintf(path, sizeof path, "/proc/%d/maps", live_tid(k));
-	f = fopen(path, "re");
 	if (!f)
-		return -1;
-	while (fgets(line, sizeof line, f)) {
+		return err_set(
+			DTPROC_ESYS, "pid %d: its mappings cannot be read", k->pid);
+	while (!failed && fgets(line, sizeof line, f)) {
 		if (sscanf(line, "%lx-%lx %4c %lx %*s %lu", &from, &to, m.perms,
 			    &m.offset, &m.inode) == 5) {
 			m.from = from;
 			m.to = to;
-			if (vec_push(out, m))
-				break;
+			failed = vec_push(out, m) ? err_nomem("mappings") : 0;
 		}
 		while (!strchr(line, '\n') && fgets(line, sizeof line, f))
 			;
 	}
+	if (!failed && ferror(f))
+		failed = err_set(
+			DTPROC_ESYS, "pid %d: its mappings cannot be read", k->pid);
 	fclose(f);
-	return 0;
+	return failed;
 }
 
 static const struct mapping *mapping_of(const mappings *maps, dtproc_addr addr)
@@ -336,22 +338,20 @@ static int is_unready(const struct site *s)
 	return !s->ready;
 }
 
-void sites_prepare(struct keeper *k)
+int sites_prepare(struct keeper *k)
 {
 	CLEAN_FREE struct view *v = calloc(1, sizeof *v);
-	struct site **s = NULL;
+	CLEAN_FREE struct site **s = NULL;
 	size_t n = 0;
 
-	if (!v || sites_sorted(k, is_unready, &s, &n) || !n ||
-		read_mappings(k, &v->maps)) {
-		free(s);
-		return;
-	}
-	for (size_t i = 0; i < n; i++)
+	if (!v || sites_sorted(k, is_unready, &s, &n))
+		return err_nomem("making breakpoints ready");
+	int code = n ? read_mappings(k, &v->maps) : 0;
+	for (size_t i = 0; i < n && !code; i++)
 		s[i]->refused = (uint8_t)prepare(k, s[i], v, n - i);
 	slots_flush(k);
 	vec_free(&v->maps);
-	free(s);
+	return code;
 }
 
 /* -------------------------------------------------------------------- users */
@@ -400,7 +400,10 @@ void site_want(struct keeper *k, struct wire_site *w)
 	}
 	struct site_user u = {w->user, w->kind, w->program, w->probe};
 	w->result = vec_push(&s->users, u);
-	s->events = (uint8_t)(s->events + (w->kind == WIRE_SITE_EVENT));
+	if (!w->result)
+		s->events = (uint8_t)(s->events + (w->kind == WIRE_SITE_EVENT));
+	else if (!s->users.n)
+		site_drop(k, s);
 }
 
 static void drop_hits(struct keeper *k, dtproc_addr addr)
@@ -459,7 +462,7 @@ struct site *site_of_slot(struct keeper *k, dtproc_addr pc, dtproc_addr *at)
 	if (!s)
 		return NULL;
 	*at = s->addr;
-	if (pc != base && pread(k->mem, code, sizeof code, (off_t)base) == sizeof code) {
+	if (pc != base && text_read(k->mem, base, code, sizeof code) == sizeof code) {
 		dtproc_addr to =
 			arch_slot_pc(code, sizeof code, base, (unsigned)(pc - base));
 		if (to)

@@ -80,12 +80,10 @@ static void consider(struct gap_search *s, dtproc_addr from, dtproc_addr to)
 static dtproc_addr find_gap(struct keeper *k, dtproc_addr near, size_t size)
 {
 	struct gap_search s = {.near = near, .size = size};
-	char path[64], line[512];
+	char line[512];
 	unsigned long from, to, end = 0;
-	FILE *f;
+	FILE *f = proc_open("/proc/%d/maps", live_tid(k));
 
-	snprintf(path, sizeof path, "/proc/%d/maps", live_tid(k));
-	f = fopen(path, "re");
 	if (!f)
 		return 0;
 	while (fgets(line, sizeof line, f)) {
@@ -152,7 +150,7 @@ void slots_flush(struct keeper *k)
 {
 	size_t len = k->staged.n * sizeof *k->staged.at;
 
-	if (len && pwrite(k->mem, k->staged.at, len, (off_t)k->staged_at) != (ssize_t)len)
+	if (len && text_write(k->mem, k->staged_at, k->staged.at, len) != (long)len)
 		slots_lost(k, k->staged_at, k->staged.n);
 	k->staged.n = 0;
 }

@@ -3,8 +3,9 @@
 #include "keeper.h"
 
 #include <elf.h>
+#include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,17 +15,32 @@ struct task *task_get(struct keeper *k, pid_t tid)
 	return hash_get(&k->tasks, (uint64_t)tid);
 }
 
+/* With room for its hits, which a client may be waiting for: none may be lost later. */
+static struct task *task_new(struct keeper *k, pid_t tid)
+{
+	struct task *t = calloc(1, sizeof *t);
+
+	if (t &&
+		!vec_reserve((void **)&k->hits.at, &k->hits.room, 2 * (k->tasks.n + 1),
+			sizeof *k->hits.at) &&
+		!hash_put(&k->tasks, (uint64_t)tid, t))
+		return t;
+	free(t);
+	return NULL;
+}
+
 struct task *task_add(struct keeper *k, pid_t tid, pid_t tgid)
 {
 	struct task *t = task_get(k, tid);
 
 	if (t)
 		return t;
-	t = calloc(1, sizeof *t);
-	if (!t || hash_put(&k->tasks, (uint64_t)tid, t)) {
-		free(t);
-		err_nomem("a thread of the victim");
-		return NULL;
+	/* It is traced already: without us it would die of a trap. */
+	for (unsigned tries = 0; !(t = task_new(k, tid));) {
+		if (!retry_after(ENOMEM, &tries)) {
+			err_nomem("a thread of the victim");
+			return NULL;
+		}
 	}
 	t->tid = tid;
 	t->tgid = tgid;
@@ -55,13 +71,27 @@ struct task *task_stopped(struct keeper *k)
 	return NULL;
 }
 
-char task_state(pid_t tid)
+FILE *proc_open(const char *fmt, ...)
 {
-	char path[64], buf[256], *p;
+	char path[64];
+	unsigned tries = 0;
+	va_list ap;
 	FILE *f;
 
-	snprintf(path, sizeof path, "/proc/%d/stat", tid);
-	f = fopen(path, "re");
+	va_start(ap, fmt);
+	vsnprintf(path, sizeof path, fmt, ap);
+	va_end(ap);
+	do {
+		f = fopen(path, "re");
+	} while (!f && retry_after(errno, &tries));
+	return f;
+}
+
+char task_state(pid_t tid)
+{
+	char buf[256], *p;
+	FILE *f = proc_open("/proc/%d/stat", tid);
+
 	if (!f)
 		return 'X';
 	size_t n = fread(buf, 1, sizeof buf - 1, f);
@@ -87,13 +117,11 @@ dtproc_addr task_auxv(pid_t tid, uint64_t type)
 
 long task_status(pid_t tid, const char *field)
 {
-	char path[64], line[256];
+	char line[256];
 	size_t len = strlen(field);
 	long value = -1;
-	FILE *f;
+	FILE *f = proc_open("/proc/%d/status", tid);
 
-	snprintf(path, sizeof path, "/proc/%d/status", tid);
-	f = fopen(path, "re");
 	if (!f)
 		return -1;
 	while (value < 0 && fgets(line, sizeof line, f))
@@ -105,13 +133,11 @@ long task_status(pid_t tid, const char *field)
 
 uint64_t task_mask(pid_t tid, const char *field)
 {
-	char path[64], line[256];
+	char line[256];
 	unsigned long value = 0;
 	size_t len = strlen(field);
-	FILE *f;
+	FILE *f = proc_open("/proc/%d/status", tid);
 
-	snprintf(path, sizeof path, "/proc/%d/status", tid);
-	f = fopen(path, "re");
 	if (!f)
 		return 0;
 	while (fgets(line, sizeof line, f))

@@ -19,6 +19,38 @@
 
 typedef VEC(struct site *) site_list;
 
+/* Is a call that ended with `n` to be made again?  The second EIO is believed. */
+static int is_worth_again(long n, int *eio, unsigned *tries)
+{
+	if (n >= 0)
+		return 0;
+	return errno == EIO ? !(*eio)++ : retry_after(errno, tries);
+}
+
+long text_read(int mem, dtproc_addr addr, void *buf, size_t len)
+{
+	unsigned tries = 0;
+	int eio = 0;
+	long n;
+
+	do {
+		n = pread(mem, buf, len, (off_t)addr);
+	} while (is_worth_again(n, &eio, &tries));
+	return n;
+}
+
+long text_write(int mem, dtproc_addr addr, const void *buf, size_t len)
+{
+	unsigned tries = 0;
+	int eio = 0;
+	long n;
+
+	do {
+		n = pwrite(mem, buf, len, (off_t)addr);
+	} while (is_worth_again(n, &eio, &tries));
+	return n;
+}
+
 /* ------------------------------------------------------------------- ledger */
 
 static int ledger_take(struct keeper *k, uint32_t *out)
@@ -80,7 +112,7 @@ int site_plant(struct keeper *k, struct site *s)
 		return DTPROC_ERANGE;
 	if (ledger_enter(k, s))
 		return DTPROC_ELIMIT;
-	if (pwrite(k->mem, &trap, 1, (off_t)s->addr) != 1) {
+	if (text_write(k->mem, s->addr, &trap, 1) != 1) {
 		ledger_leave(k, s);
 		s->ready = 0; /* unmapped meanwhile: tried again later */
 		return DTPROC_ERANGE;
@@ -97,8 +129,8 @@ int site_lift(struct keeper *k, struct site *s)
 		return 0;
 	s->planted = 0;
 	/* Only our own trap is taken back: the program may have written over it. */
-	if (pread(k->mem, &now, 1, (off_t)s->addr) == 1 && now == ARCH_TRAP &&
-		pwrite(k->mem, s->orig, 1, (off_t)s->addr) != 1) {
+	if (text_read(k->mem, s->addr, &now, 1) == 1 && now == ARCH_TRAP &&
+		text_write(k->mem, s->addr, s->orig, 1) != 1) {
 		s->planted = 1;
 		return err_errno(DTPROC_ESYS, errno,
 			"pid %d: text at %#lx cannot be restored", k->pid,
@@ -145,12 +177,12 @@ static int edit_page(struct keeper *k, struct site **s, size_t n,
 	dtproc_addr base = s[0]->addr & ~(dtproc_addr)(PAGE - 1);
 	uint8_t page[PAGE];
 
-	if (pread(k->mem, page, PAGE, (off_t)base) != PAGE)
+	if (text_read(k->mem, base, page, PAGE) != PAGE)
 		return -1;
 	for (size_t i = 0; i < n; i++)
 		if (edit(k, s[i], &page[s[i]->addr - base]))
 			return -1;
-	if (pwrite(k->mem, page, PAGE, (off_t)base) != PAGE)
+	if (text_write(k->mem, base, page, PAGE) != PAGE)
 		return -1;
 	for (size_t i = 0; i < n; i++)
 		done(k, s[i]);
@@ -233,8 +265,9 @@ void sites_plant(struct keeper *k)
 	struct site **s = NULL;
 	size_t n = 0;
 
-	if (sites_sorted(k, is_to_plant, &s, &n)) {
-		events_error(k);
+	if (sites_sorted(k, is_to_plant, &s, &n)) { /* as above */
+		hash_each(&k->sites, i)
+			site_plant(k, k->sites.slots[i].value);
 		return;
 	}
 	if (n)

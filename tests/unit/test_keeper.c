@@ -490,6 +490,44 @@ static void test_hung_up_on(void **state)
 	finish(pid);
 }
 
+/* Before WIRE_START there is nobody to kill, the keeper itself least of all. */
+static void test_kill_nobody(void **state)
+{
+	struct victim_ctl c;
+
+	(void)state;
+	assert_int_equal(victim_ctl_open(&c, NULL), 0);
+	call(&c, (struct wire_request){.op = WIRE_DETACH, .arg = WIRE_END_KILL}, 0);
+	simple(&c, WIRE_FINISH);
+	victim_ctl_close(&c);
+}
+
+/* A segment that could shrink would be the keeper's SIGBUS; a file has no seals at all.
+ */
+static void test_segment_without_seals(void **state)
+{
+	struct wire_request r = {.op = WIRE_SEGMENT};
+	struct wire_reply reply;
+	struct victim_ctl c;
+	FILE *file = tmpfile();
+	int event = eventfd(0, EFD_CLOEXEC), none = -1;
+	int fds[2][2] = {{fileno(file), event},
+		{memfd_create("segment", MFD_CLOEXEC | MFD_ALLOW_SEALING), event}};
+
+	(void)state;
+	assert_int_equal(victim_ctl_open(&c, NULL), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(ftruncate(fds[i][0], 1 << 20), 0);
+		assert_int_equal(
+			victim_ctl_call(&c, &r, fds[i], 2, &reply, &none), DTPROC_EPROTO);
+		assert_non_null(strstr(err_text(), "could shrink"));
+	}
+	victim_ctl_close(&c);
+	close(fds[1][0]);
+	close(event);
+	fclose(file);
+}
+
 static int make_page(void **state)
 {
 	(void)state;
@@ -513,6 +551,8 @@ int main(void)
 		cmocka_unit_test(test_another_process),
 		cmocka_unit_test(test_no_stub),
 		cmocka_unit_test(test_hung_up_on),
+		cmocka_unit_test(test_kill_nobody),
+		cmocka_unit_test(test_segment_without_seals),
 	};
 
 	return cmocka_run_group_tests(tests, make_page, NULL);
