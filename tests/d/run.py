@@ -33,7 +33,7 @@ import time
 
 SECTIONS = ('NAME', 'NEEDS', 'VICTIM', 'ARGS', 'SCRIPT', 'SIGNAL', 'STDIN', 'CLOSE', 'OUT',
             'FILE', 'ERR', 'EXIT')
-LIMIT = 40
+LIMIT = 100
 
 
 def parse(path):
@@ -95,19 +95,32 @@ def differs(wanted, got, victim):
     return 'expected:\n' + '\n'.join(wanted) + '\ngot:\n' + got
 
 
-def wait_until_caught(pid, number):
-    """Returns when the process catches that signal: dtproc is on its way then."""
-    for _ in range(1000):
-        caught = re.search(r'SigCgt:\s*(\w+)', open(f'/proc/{pid}/status').read())
-        if caught and int(caught.group(1), 16) >> (number - 1) & 1:
+def wait_until(condition):
+    for _ in range(3000):
+        if condition():
             return
         time.sleep(0.01)
+
+
+def status(pid, field):
+    return re.search(rf'{field}:\s*(\w+)', open(f'/proc/{pid}/status').read()).group(1)
+
+
+def is_tracing(pid, number, victim):
+    """Does dtproc catch that signal, and hold its victim?"""
+    return int(status(pid, 'SigCgt'), 16) >> (number - 1) & 1 and (
+        not victim or status(victim.pid, 'TracerPid') != '0')
+
+
+def naps(pid):
+    """Is it behind its start?"""
+    return status(pid, 'State') == 'S' and 'libc' in open(f'/proc/{pid}/maps').read()
 
 
 def start_victim(test, subst):
     command = [subst(w) for w in shlex.split(' '.join(test['VICTIM']))]
     p = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    time.sleep(0.3)
+    wait_until(lambda: naps(p.pid))
     return p
 
 
@@ -132,7 +145,7 @@ def run(test, dtproc, victims):
         if 'SIGNAL' in test:
             seconds, name = test['SIGNAL'][0].split()
             number = getattr(signal, name)
-            wait_until_caught(p.pid, number)
+            wait_until(lambda: is_tracing(p.pid, number, victim))
             time.sleep(float(seconds))
             p.send_signal(number)
         head = ''

@@ -124,7 +124,7 @@ static void leave_worker(void *arg)
 	/* The copy was closed; what is held is held on. */
 	CHECK(proc_status(inherited.pid, "TracerPid") > 0, "the worker let go");
 	CHECK(dtproc_proc_read(p, at, &at, 4) == 4, "%s", dtproc_error_text());
-	CHECK(proc_keepers() == 2, "%d keepers", proc_keepers());
+	CHECK(WITHIN(1000, proc_keepers() == 2), "%d keepers", proc_keepers());
 	t_leave();
 }
 
@@ -203,7 +203,7 @@ static void execute(void *arg)
 static void close_all(void *arg)
 {
 	struct dtproc_proc *p, *q;
-	struct timespec cpu;
+	struct timespec before, cpu;
 
 	(void)arg;
 	hold_both(&p, &q);
@@ -212,10 +212,11 @@ static void close_all(void *arg)
 	CHECK(dtproc_proc_stop(p) < 0, "stopped");
 	CHECK(dtproc_proc_continue(q) < 0, "continued");
 	CHECK(dtproc_sleep(dt, 1) >= 0, "%s", dtproc_error_text());
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
 	page_nap(200000000);
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
-	CHECK(cpu.tv_sec == 0 && cpu.tv_nsec < 150000000, "%ld ns of CPU time",
-		cpu.tv_nsec);
+	cpu.tv_nsec += (cpu.tv_sec - before.tv_sec) * 1000000000 - before.tv_nsec;
+	CHECK(cpu.tv_nsec < 100000000, "%ld ns of CPU time", cpu.tv_nsec);
 	dtproc_close(dt);
 	t_leave();
 }

@@ -44,6 +44,19 @@ int t_failures(void)
 	return failures;
 }
 
+pid_t t_fork(void)
+{
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		failures = 0;
+	}
+	return pid;
+}
+
 void t_leave(void)
 {
 	fflush(stdout);
@@ -63,10 +76,11 @@ int t_times(int check, int soak)
 }
 
 #if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
-#define AT_BEST 3 /* the end of a keeper, say, is a search for leaks */
+#define AT_BEST 6 /* the end of a keeper, say, is a search for leaks */
 #else
-#define AT_BEST 1
+#define AT_BEST 4
 #endif
+#define AT_WORST 16
 
 unsigned t_slack(void)
 {
@@ -75,7 +89,9 @@ unsigned t_slack(void)
 	if (getloadavg(&load, 1) != 1)
 		return AT_BEST;
 	share = load / (double)sysconf(_SC_NPROCESSORS_ONLN);
-	return share < AT_BEST ? AT_BEST : share > 8 ? 8 : (unsigned)(share + 0.5);
+	return share < AT_BEST    ? AT_BEST
+	       : share > AT_WORST ? AT_WORST
+				  : (unsigned)(share + 0.5);
 }
 
 unsigned t_random(unsigned below)
@@ -135,14 +151,12 @@ static int run_case(const struct t_case *c)
 	pid_t pid;
 	int status;
 
-	fflush(stdout);
-	pid = fork();
+	pid = t_fork();
 	if (pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		c->run();
 		t_leave();
 	}
-	status = wait_status(pid, limit * 1000 * (getenv("DTPROC_SLOW") ? 4 : 1));
+	status = wait_status(pid, limit * 1000 / 2);
 	if (status == -1) {
 		printf("  no end after %d s\n", limit);
 		kill(pid, SIGKILL);

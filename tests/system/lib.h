@@ -21,7 +21,7 @@
 struct t_case {
 	const char *name;
 	void (*run)(void);
-	int seconds; /* limit; 0: 30 */
+	int seconds; /* limit, twice that at least; 0: 30 */
 	int soak_seconds;
 };
 
@@ -37,6 +37,8 @@ __attribute__((format(printf, 4, 5))) void t_fail(
 /* A remark that shows in the log. */
 __attribute__((format(printf, 1, 2))) void t_note(const char *fmt, ...);
 int t_failures(void);
+/* A child that dies with us, whose failures are counted from 0. */
+pid_t t_fork(void);
 /* Ends the case, with its failures so far. */
 __attribute__((noreturn)) void t_leave(void);
 
@@ -58,8 +60,10 @@ __attribute__((noreturn)) void t_leave(void);
 /* Is this the long run?  t_times(a, b): a in the short one, b in the long one. */
 bool t_soak(void);
 int t_times(int check, int soak);
-/* How much longer things take on this machine now: 1 when it is idle (3 with sanitizers),
- * at most 8. */
+/*
+ * How much longer things may take: 4 when this machine is idle (6 with sanitizers), since
+ * others are slower and their CPUs not theirs alone; with its load more, 16 at most.
+ */
 unsigned t_slack(void);
 /* Does cond hold before `ms` (times the slack) are over?  Looks every millisecond. */
 #define WITHIN(ms, cond)                                                                 \

@@ -34,8 +34,8 @@ def check(condition, text):
 
 def slack():
     """How much longer things take on this machine now, as t_slack() of lib.c."""
-    least = 3 if 'build-san' in BUILD else 1
-    return min(8, max(least, os.getloadavg()[0] / (os.cpu_count() or 1)))
+    least = 6 if 'build-san' in BUILD else 4
+    return min(16, max(least, os.getloadavg()[0] / (os.cpu_count() or 1)))
 
 
 def within(seconds, condition):

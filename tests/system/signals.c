@@ -212,6 +212,15 @@ static void expect_wait(pid_t pid, int signo)
 		"not continued: %#x", status);
 }
 
+/* Does it stand still, once all of its threads do? */
+static bool stands_still(const struct vic *v)
+{
+	uint64_t before;
+
+	return WITHIN(1000, (before = vic_progress(v), page_nap(20000000),
+				    vic_progress(v) == before));
+}
+
 /* G1, G2: SIGSTOP and SIGCONT as without us, while traced. */
 static void stop_traced(void)
 {
@@ -226,10 +235,8 @@ static void stop_traced(void)
 	for (int i = 0; i < t_times(8, 100); i++) {
 		kill(v.pid, signals[i % 4]);
 		expect_wait(v.pid, signals[i % 4]);
-		page_nap(5000000);
+		CHECK(stands_still(&v), "it runs though stopped");
 		before = vic_progress(&v);
-		page_nap(20000000);
-		CHECK(vic_progress(&v) == before, "it runs though stopped");
 		kill(v.pid, SIGCONT);
 		expect_wait(v.pid, 0);
 		CHECK(WITHIN(1000, vic_progress(&v) != before), "it does not run again");
@@ -256,10 +263,10 @@ static void stop_stays(int signo)
 	kill(c.pid, signo);
 	CHECK(cmd_wait(&c, 5000) != -1, "dtproc stays");
 	check_no_keeper("stopped victim");
+	CHECK(WITHIN(1000, proc_threads_in(v.pid, "T") == 2),
+		"%d threads stopped after signal %d", proc_threads_in(v.pid, "T"), signo);
 	before = vic_progress(&v);
 	page_nap(50000000);
-	CHECK(proc_threads_in(v.pid, "T") == 2, "%d threads stopped after signal %d",
-		proc_threads_in(v.pid, "T"), signo);
 	CHECK(vic_progress(&v) == before, "it runs after signal %d", signo);
 	CHECK(proc_text_differs(v.pid) == 0, "text of the stopped victim");
 	CHECK(proc_status(v.pid, "TracerPid") == 0, "traced still");
@@ -320,7 +327,8 @@ static void stop_created_by(int signo)
 	wait_status(client, 1000);
 	check_no_keeper("stopped created victim");
 	if (signo != SIGSTOP) {
-		CHECK(!proc_alive(v.pid), "signal %d saves it from its end", signo);
+		CHECK(WITHIN(1000, !proc_alive(v.pid)), "signal %d saves it from its end",
+			signo);
 	} else {
 		CHECK(WITHIN(500, proc_threads_in(v.pid, "T") == 2),
 			"it is not left stopped");
@@ -354,9 +362,8 @@ static void grab_stopped(void)
 	OK(dtproc_open(NULL, &dt));
 	OK(dtproc_proc_grab(dt, v.pid, 0, &p));
 	OK(dtproc_proc_continue(p));
-	page_nap(30000000);
-	dtproc_proc_status(p, &st);
-	CHECK(st.run == DTPROC_STOPPED, "state %d", st.run);
+	CHECK(WITHIN(1000, (dtproc_proc_status(p, &st), st.run == DTPROC_STOPPED)),
+		"state %d", st.run);
 	dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
 	CHECK(WITHIN(500, proc_threads_in(v.pid, "T") == 2), "%d stopped",
 		proc_threads_in(v.pid, "T"));

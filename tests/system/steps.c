@@ -146,7 +146,7 @@ static int take_hold(struct dtproc *dt, struct dtproc_proc **p)
 
 static int await_hits(struct dtproc *dt, int n)
 {
-	for (int i = 0; i < 300 && hits < n && !told; i++)
+	for (int i = 0; i < 3000 && hits < n && !told; i++)
 		TRY(dtproc_sleep(dt, 10));
 	return told ? TOLD : 0;
 }
@@ -165,7 +165,7 @@ static int work(struct dtproc *dt, struct dtproc_proc *p)
 	vic.page->poked = 1;
 	if (scene->kills_keeper) {
 		kill(pid_of(KEEPER), SIGKILL);
-		return dtproc_proc_wait(p, 3000) < 0 ? 0 : TOLD;
+		return dtproc_proc_wait(p, 20000) < 0 ? 0 : TOLD;
 	}
 	rc = await_hits(dt, scene->hits);
 	if (rc)
@@ -214,7 +214,7 @@ static pid_t start_client(void)
 /* Pokes the victim until somebody stays at the step, or the client has ended. */
 static bool drive(void)
 {
-	uint64_t end = page_clock() + 4000000000u;
+	uint64_t end = page_clock() + 1000000000ul * t_slack();
 
 	while (!page_of_steps->stay && client_status == -1 && page_clock() < end) {
 		if (scene->pokes == ALWAYS || (scene->pokes == ARMED && vic.page->poked))

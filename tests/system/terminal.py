@@ -6,6 +6,7 @@ C1, G1, H5.
 """
 import fcntl
 import os
+import pathlib
 import pty
 import random
 import re
@@ -418,11 +419,10 @@ def tmux():
                                          "{ trace(probefunc); } tick-2sec { exit(0); }'")):
                 subprocess.run(run + ['send-keys', f"'{lib.DTPROC}' -p {pid} {options}; "
                                       f'echo $? >{folder}/status{k}', 'Enter'], check=True)
-                lib.check(lib.within(30, lambda: os.path.exists(f'{folder}/status{k}')),
+                status = pathlib.Path(f'{folder}/status{k}')
+                lib.check(lib.within(30, lambda: status.exists() and status.read_text()),
                           f'{options}: tmux and client wait for each other')
-                time.sleep(0.1)
-                with open(f'{folder}/status{k}', encoding='ascii') as text:
-                    lib.check(text.read() == '0\n', f'{options}: failed')
+                lib.check(status.read_text() == '0\n', f'{options}: failed')
                 lib.check_free(int(pid), options)
         finally:
             for keeper in lib.keepers():

@@ -60,10 +60,10 @@ static inline void nap_ms(int ms)
 	poll(NULL, 0, ms);
 }
 
-/* Waits until `cond`, at most two seconds. */
+/* Waits until `cond`: long enough for a slow and busy machine. */
 #define UNTIL(cond)                                                                      \
 	({                                                                               \
-		uint64_t end_ = now_ms() + 2000;                                         \
+		uint64_t end_ = now_ms() + 20000;                                        \
 		while (!(cond) && now_ms() < end_)                                       \
 			nap_ms(1);                                                       \
 		(cond);                                                                  \

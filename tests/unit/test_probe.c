@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* src/probe: which probes a description makes, in a real victim. */
 #include "unit.h"
+#include "calls.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -17,12 +18,7 @@ static pid_t victim;
 
 static int setup(void **state)
 {
-	victim = fork();
-	if (victim == 0) {
-		execl(CALLS, "calls", "loop", NULL);
-		_exit(127);
-	}
-	usleep(200000);
+	victim = calls_start();
 	return hold_open(NULL, &session) ||
 	       probe_table_open(session, PROBE_TO_LIST, &table);
 }
@@ -31,8 +27,7 @@ static int teardown(void **state)
 {
 	probe_table_close(table);
 	hold_close(session);
-	kill(victim, SIGKILL);
-	return waitpid(victim, NULL, 0) == victim ? 0 : -1;
+	return calls_end(victim);
 }
 
 struct seen {

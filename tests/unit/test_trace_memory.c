@@ -5,15 +5,14 @@
  * descriptor stays open.
  */
 #include "unit.h"
+#include "calls.h"
 #include "failing.h"
 
 #include <dirent.h>
 #include <dtproc.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 static pid_t victim;
@@ -110,20 +109,14 @@ static void each_allocation_fails(void **state)
 static int start(void **state)
 {
 	sink = fopen("/dev/null", "w");
-	victim = fork();
-	if (victim == 0) {
-		execl(CALLS, "calls", "loop", NULL);
-		_exit(127);
-	}
-	usleep(200000);
+	victim = calls_start();
 	return 0;
 }
 
 static int end(void **state)
 {
-	kill(victim, SIGKILL);
 	fclose(sink);
-	return waitpid(victim, NULL, 0) == victim ? 0 : -1;
+	return calls_end(victim);
 }
 
 int main(void)
