@@ -114,6 +114,15 @@ int hold_disarm(struct dtproc_proc *, const struct wire_site *sites, size_t n) M
  */
 int hold_run_to(struct dtproc_proc *, dtproc_addr addr, int timeout_ms) MUST_USE;
 
+/*
+ * Lets a victim that idles where the kernel started it run to where all objects are
+ * mapped and relocated and no constructor has run (C4), and returns when it idles there.
+ * ENOSYM: that cannot be seen, because the program is static or its linker has no symbols
+ * (the text says which), and nothing was done; ESTATE: it came to its entry point without
+ * a word of the linker, and idles there.  Else as hold_run_to().
+ */
+int hold_run_to_preinit(struct dtproc_proc *, int timeout_ms) MUST_USE;
+
 /* ------------------------------------------------------------------ notices */
 
 /* An eventfd that is readable while notices wait. */

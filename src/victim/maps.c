@@ -229,6 +229,78 @@ int victim_maps_still(pid_t pid, const struct victim_map *m)
 	       q.inode == m->inode && makedev(q.dev_major, q.dev_minor) == m->dev;
 }
 
+/* ------------------------------------------------------------- one mapping alone */
+
+#define QUERY_NAME_MAX 4096
+/* PROCMAP_QUERY_VMA_EXECUTABLE, _COVERING_OR_NEXT_VMA, _FILE_BACKED_VMA */
+#define QUERY_CODE (0x04u | 0x10u | 0x20u)
+
+static int take_map(const struct victim_map *m, dtproc_addr to, struct victim_map *out)
+{
+	char *path = m->start < to ? strdup(m->path) : NULL;
+
+	if (m->start >= to)
+		return err_set(DTPROC_ERANGE, "no code is mapped there");
+	if (!path)
+		return err_nomem("a mapping");
+	*out = *m;
+	out->path = path;
+	return 0;
+}
+
+/* As victim_maps_code(); ESYS when the kernel cannot be asked. */
+static int query_code(pid_t tid, dtproc_addr from, dtproc_addr to, struct victim_map *out)
+{
+	char path[40], text[QUERY_NAME_MAX + 1];
+	struct map_query q = {.size = sizeof q,
+		.flags = QUERY_CODE,
+		.addr = from,
+		.name_size = QUERY_NAME_MAX,
+		.name_addr = (uintptr_t)text};
+
+	snprintf(path, sizeof path, "/proc/%d/maps", (int)tid);
+	CLEAN_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int failed = fd < 0 || ioctl(fd, MAP_QUERY, &q) < 0;
+	if (failed && errno == ENOENT && fd >= 0)
+		return err_set(DTPROC_ERANGE, "no code is mapped there");
+	if (failed || q.name_size == 0)
+		return DTPROC_ESYS;
+	struct victim_map m = {.start = q.start,
+		.end = q.end,
+		.offset = q.offset,
+		.dev = makedev(q.dev_major, q.dev_minor),
+		.inode = q.inode,
+		.flags = (unsigned)q.vm_flags & 15};
+	name(&m, text, strnlen(text, QUERY_NAME_MAX));
+	return take_map(&m, to, out);
+}
+
+static int search_code(
+	pid_t pid, dtproc_addr from, dtproc_addr to, struct victim_map *out)
+{
+	CLEAN(victim_maps_free) struct victim_maps maps = {0};
+	int rc = victim_maps_read(pid, &maps);
+
+	for (size_t i = 0; i < maps.n && rc == 0; i++)
+		if (maps.at[i].end > from && maps.at[i].inode &&
+			(maps.at[i].flags & VICTIM_MAP_EXEC))
+			return take_map(&maps.at[i], to, out);
+	return rc ? rc : err_set(DTPROC_ERANGE, "no code is mapped there");
+}
+
+int victim_maps_code(pid_t pid, dtproc_addr from, dtproc_addr to, struct victim_map *out)
+{
+	int rc = query_code(victim_live_tid(pid), from, to, out);
+
+	return rc == DTPROC_ESYS ? search_code(pid, from, to, out) : rc;
+}
+
+void victim_map_free(struct victim_map *m)
+{
+	free((char *)(uintptr_t)m->path);
+	m->path = NULL;
+}
+
 void victim_maps_free(struct victim_maps *m)
 {
 	free(m->at);

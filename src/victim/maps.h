@@ -40,6 +40,14 @@ int victim_maps_parse(const char *text, size_t len, struct victim_maps *out) MUS
  */
 int victim_maps_still(pid_t pid, const struct victim_map *);
 void victim_maps_free(struct victim_maps *);
+/*
+ * The first mapping of a file's code that ends behind `from` and begins before `to`,
+ * asked for alone (Linux 6.11; else all are read).  Its path is the caller's:
+ * victim_map_free(). ERANGE: there is none.
+ */
+int victim_maps_code(
+	pid_t pid, dtproc_addr from, dtproc_addr to, struct victim_map *out) MUST_USE;
+void victim_map_free(struct victim_map *);
 /* The mapping that holds `addr`, or NULL.  Borrowed. */
 const struct victim_map *victim_maps_find(const struct victim_maps *, dtproc_addr addr);
 

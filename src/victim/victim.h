@@ -7,6 +7,7 @@
 #ifndef VICTIM_VICTIM_H
 #define VICTIM_VICTIM_H
 
+#include "linker.h"
 #include "maps.h"
 
 #include <base/err.h>

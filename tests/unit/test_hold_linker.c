@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The run-time linker of a victim: finding it, preinit (C4, E1), and what it loads (E).
+ */
+#include "hold_unit.h"
+
+#include <base/linkmap.h>
+
+#include <elf.h>
+
+static char *built(const char *name)
+{
+	static char path[512];
+
+	snprintf(path, sizeof path, "%s/%s", getenv("DTPROC_VICTIMS"), name);
+	return path;
+}
+
+static struct dtproc_proc *create(struct hold_session *s, char *const argv[])
+{
+	struct dtproc_proc *p = NULL;
+
+	assert_ok(hold_create(s, HOLD_FOR_CLIENT, argv[0], argv, NULL, &p));
+	return p;
+}
+
+/* ------------------------------------------------------------------ preinit (C4) */
+
+static uint64_t value_of(struct dtproc_proc *p, const char *object, const char *name)
+{
+	uint64_t value = 99;
+	dtproc_addr at;
+
+	assert_ok(dtproc_proc_symbol(p, object, name, &at, NULL));
+	assert_int_equal(dtproc_proc_read(p, at, &value, sizeof value), sizeof value);
+	return value;
+}
+
+/* Everything is mapped, relocated, and no constructor has run. */
+static void preinit_of(char *const argv[], const char *plug, const char *libc)
+{
+	struct hold_session *s = session();
+	struct dtproc_proc *p = create(s, argv);
+	struct victim_linker l;
+	dtproc_addr at;
+
+	assert_ok(hold_run_to_preinit(p, 10000));
+	assert_int_equal(run_of(p), DTPROC_IDLE);
+	assert_int_equal(value_of(p, plug, "plug_calls"), 0);
+	assert_ok(dtproc_proc_symbol(p, libc, "malloc", &at, NULL));
+	assert_ok(victim_linker_find(p->pid, p->image.mem, &l));
+	assert_true(l.debug && l.brk);
+	assert_int_equal(run_out(p), 0);
+	dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
+	hold_close(s);
+}
+
+static void C4_preinit(void **state)
+{
+	preinit_of((char *[]){built("linked"), NULL}, "libplug", "libc");
+}
+
+static void C4_preinit_musl(void **state)
+{
+	if (access(built("linked-musl"), X_OK))
+		skip();
+	preinit_of((char *[]){built("linked-musl"), NULL}, "libplug-musl", "libc");
+}
+
+/* E1: the linker was started by name, and is the program that the kernel knows. */
+static void E1_started_by_the_linker(void **state)
+{
+	static const char *const linkers[] = {
+		"/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-x86-64.so.2"};
+
+	for (size_t i = 0; i < COUNT_OF(linkers); i++) {
+		if (access(linkers[i], X_OK))
+			continue;
+		preinit_of((char *[]){(char *)linkers[i], built("linked"), NULL},
+			"libplug", "libc");
+		return;
+	}
+	skip();
+}
+
+static void E1_a_static_program_has_none(void **state)
+{
+	static const char *const programs[] = {"hammer-static", "hammer-static-pie"};
+	struct hold_session *s = session();
+
+	for (size_t i = 0; i < COUNT_OF(programs); i++) {
+		struct dtproc_proc *p = create(s, (char *[]){built(programs[i]), NULL});
+		assert_int_equal(hold_run_to_preinit(p, 1000), DTPROC_ENOSYM);
+		assert_text("static");
+		assert_int_equal(run_of(p), DTPROC_IDLE);
+		assert_int_equal(run_out(p), 0);
+		dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
+	}
+	hold_close(s);
+}
+
+/* A program that ends before it gets there. */
+static void C4_an_end_before_preinit(void **state)
+{
+	struct hold_session *s = session();
+	char *argv[] = {built("linked"), NULL},
+	     *envp[] = {"LD_TRACE_LOADED_OBJECTS=1", NULL};
+	struct dtproc_proc *p = NULL;
+
+	assert_ok(hold_create(s, HOLD_FOR_CLIENT, argv[0], argv, envp, &p));
+	assert_int_equal(hold_run_to_preinit(p, 10000), DTPROC_EEXITED);
+	dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
+	hold_close(s);
+}
+
+/* ----------------------------------------------------- hostile programs (E4) */
+
+/* A victim's memory made up: one page of program headers, dynamic section, r_debug. */
+struct made {
+	unsigned char bytes[1024];
+};
+
+#define MADE_AT 0x400000u
+#define PHDR_AT 64u
+#define DYNAMIC_AT 256u
+#define DEBUG_AT 768u
+
+static ssize_t read_made(void *arg, dtproc_addr addr, void *buf, size_t len)
+{
+	const struct made *m = arg;
+	uint64_t at = addr - MADE_AT;
+
+	if (at >= sizeof m->bytes)
+		return -1;
+	len = len < sizeof m->bytes - at ? len : sizeof m->bytes - at;
+	memcpy(buf, m->bytes + at, len);
+	return (ssize_t)len;
+}
+
+static struct victim_auxv make(struct made *m, uint64_t dynamic, uint64_t size)
+{
+	Elf64_Phdr ph[2] = {{.p_type = PT_PHDR, .p_vaddr = PHDR_AT},
+		{.p_type = PT_DYNAMIC, .p_vaddr = dynamic, .p_memsz = size}};
+	Elf64_Dyn dyn[2] = {{.d_tag = DT_DEBUG, .d_un.d_ptr = MADE_AT + DEBUG_AT}};
+	struct link_debug d = {.version = 1, .map = 1, .brk = 0x1234};
+
+	memset(m, 0, sizeof *m);
+	memcpy(m->bytes + PHDR_AT, ph, sizeof ph);
+	memcpy(m->bytes + DYNAMIC_AT, dyn, sizeof dyn);
+	memcpy(m->bytes + DEBUG_AT, &d, sizeof d);
+	return (struct victim_auxv){
+		.entry = MADE_AT, .phdr = MADE_AT + PHDR_AT, .phnum = COUNT_OF(ph)};
+}
+
+static struct victim_linker parse(const struct victim_auxv *a, struct made *m)
+{
+	struct victim_linker l = {.debug = 99, .brk = 99};
+
+	victim_linker_parse(a, read_made, m, &l);
+	return l;
+}
+
+static void E4_a_program_that_lies(void **state)
+{
+	struct made m;
+	struct victim_auxv a = make(&m, DYNAMIC_AT, 32);
+
+	assert_int_equal(parse(&a, &m).debug, MADE_AT + DEBUG_AT);
+	assert_int_equal(parse(&a, &m).brk, 0x1234);
+	a.phnum = 1ull << 60;
+	assert_int_equal(parse(&a, &m).debug, 0);
+	a = make(&m, ~0ull << 12, 32); /* outside */
+	assert_int_equal(parse(&a, &m).debug, 0);
+	a = make(&m, DYNAMIC_AT, 1ull << 62);
+	assert_int_equal(parse(&a, &m).debug, MADE_AT + DEBUG_AT);
+	a = make(&m, DYNAMIC_AT, 15); /* not one entry */
+	assert_int_equal(parse(&a, &m).debug, 0);
+	a = make(&m, DYNAMIC_AT, 32);
+	a.phdr = 0;
+	assert_int_equal(parse(&a, &m).debug, 0);
+	assert_int_equal(parse(&a, &m).brk, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(C4_preinit),
+		cmocka_unit_test(C4_preinit_musl),
+		cmocka_unit_test(C4_an_end_before_preinit),
+		cmocka_unit_test(E1_started_by_the_linker),
+		cmocka_unit_test(E1_a_static_program_has_none),
+		cmocka_unit_test(E4_a_program_that_lies),
+	};
+
+	return cmocka_run_group_tests(tests, shared_make, NULL);
+}

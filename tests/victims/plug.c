@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A library that calls a function of its own from its constructor and destructor. */
+#include "plug.h"
+
+uint64_t plug_calls;
+
+__attribute__((noinline, noclone)) uint64_t plug_target(uint64_t x)
+{
+	__atomic_fetch_add(&plug_calls, 1, __ATOMIC_RELAXED);
+	__asm__ volatile("" : "+r"(x)::"memory");
+	return plug_expect(x);
+}
+
+__attribute__((constructor)) static void begin(void)
+{
+	for (uint64_t i = 0; i < PLUG_BEGIN_CALLS; i++)
+		plug_target(i);
+}
+
+__attribute__((destructor)) static void end(void)
+{
+	for (uint64_t i = 0; i < PLUG_END_CALLS; i++)
+		plug_target(i);
+}
