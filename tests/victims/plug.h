@@ -6,8 +6,9 @@
 #include <stdint.h>
 
 #define PLUG_BEGIN_CALLS 2 /* of plug_target() by the constructor */
-#define PLUG_END_CALLS 1   /* by the destructor, when it is unloaded or the program ends \
-			    */
+#define PLUG_END_CALLS                                                                   \
+	1 /* by the destructor, when it is unloaded or the program ends                  \
+	   */
 
 typedef uint64_t plug_fn(uint64_t x);
 
