@@ -171,7 +171,7 @@ struct dtproc_proc_status {
 	enum dtproc_proc_run run;
 	int code;
 	uint32_t generation; /* grows by one with each exec seen */
-	char why[128];       /* of DTPROC_LOST */
+	char why[128];       /* of DTPROC_LOST; of DTPROC_KILLED "core dumped" or "" */
 };
 
 /* The victim's PID, also behind its end.  Does not block. */

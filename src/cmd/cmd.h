@@ -42,6 +42,9 @@ char *cmd_specifier(int letter, const char *arg);
 /* Prints "dtproc: " and a message on standard error. */
 void cmd_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* `dtproc stop PID` and its like: the status to end with; -1: it is none of them. */
+int cmd_tool(int argc, char **argv);
+
 /* ---------------------------------------------------------------- stopped.c */
 
 /* From now on victims may be stopped: output is kept, Ctrl-Z waits. */

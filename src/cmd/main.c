@@ -375,6 +375,9 @@ int main(int argc, char **argv)
 	int status;
 
 	fill_gaps();
+	status = cmd_tool(argc, argv);
+	if (status >= 0)
+		return status;
 	status = cmd_parse(argc, argv, &line);
 
 	if (status < 0 && line.mode == CMD_VERSION) {

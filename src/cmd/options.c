@@ -36,7 +36,8 @@ void cmd_usage(FILE *f)
 		"\t[-m [ provider: ] module %s]\n"
 		"\t[-f [[ provider: ] module: ] func %s]\n"
 		"\t[-n [[[ provider: ] module: ] func: ] name %s]\n"
-		"\t[ args ... ]\n\n",
+		"\t[ args ... ]\n"
+		"       dtproc stop | run | wait [-v] pid...\n\n",
 		act, act, act, act);
 	fputs("\tpredicate -> '/' D-expression '/'\n"
 	      "\t   action -> '{' D-statements '}'\n\n"

@@ -7,6 +7,7 @@
  */
 #include "gen.h"
 
+#include <signal.h>
 #include <string.h>
 
 /* Is it the bare name of a part of the probe?  Then the probe's id says it all. */
@@ -66,6 +67,12 @@ static enum cg_action_kind kind_of(const struct lang_node *call)
 	return kinds[call->func->code];
 }
 
+/* Does it leave something in the record? */
+static int is_recording(const struct lang_stmt *s)
+{
+	return s->is_action && s->expr->func->code < LANG_ACT_STOP;
+}
+
 /* Where the arguments of an action lie in the record; the format takes no room. */
 static int lay_action(struct gen *g, const struct lang_node *call, struct cg_action *out,
 	uint32_t *offset)
@@ -97,16 +104,18 @@ static int lay_record(
 	unsigned n = 0;
 
 	for (const struct lang_stmt *s = clause->stmts; s; s = s->next)
-		n += s->is_action != 0;
+		n += is_recording(s) != 0;
 	actions = gen_own(g, n * sizeof *actions);
 	if (!actions)
 		return DTPROC_ENOMEM;
 	out->actions = actions;
 	for (const struct lang_stmt *s = clause->stmts; s; s = s->next)
-		if (s->is_action &&
+		if (is_recording(s) &&
 			lay_action(g, s->expr, &actions[out->n_actions++], &offset))
 			return DTPROC_ENOMEM;
 	out->has_record = n || !clause->stmts;
+	for (const struct lang_stmt *s = clause->stmts; s; s = s->next)
+		out->is_destructive |= s->is_action && !is_recording(s);
 	out->record_bytes = !out->has_record ? 0 : offset ? offset : 8;
 	if (!offset && out->has_record)
 		offset = 8;
@@ -129,6 +138,17 @@ static void action(struct gen *g, const struct lang_node *call, struct cg_action
 		gen_call(g, RT_HELPER_EXIT);
 }
 
+/* stop() and raise(): to be carried out when the run is over. */
+static void destructive(struct gen *g, const struct lang_node *call)
+{
+	if (call->args)
+		gen_expression(g, call->args);
+	else
+		gen_number(g, R0, SIGSTOP);
+	gen_move(g, R1, R0);
+	gen_call(g, RT_HELPER_RAISE);
+}
+
 static void statements(
 	struct gen *g, const struct lang_clause *clause, struct cg_clause *out)
 {
@@ -140,8 +160,10 @@ static void statements(
 		g->scratch = base;
 		if (s->agg)
 			gen_agg(g, s->agg, s->call);
-		else if (s->is_action)
+		else if (is_recording(s))
 			action(g, s->expr, next++);
+		else if (s->is_action)
+			destructive(g, s->expr);
 		else
 			gen_discard(g, s->expr);
 	}

@@ -91,6 +91,7 @@ struct cg_clause {
 	 * statements has a record and no actions.
 	 */
 	int has_record;
+	int is_destructive; /* it can change a victim */
 	uint32_t record_bytes;
 	const struct cg_action *actions;
 	unsigned n_actions;

@@ -76,7 +76,7 @@ static void react(struct dtproc_proc *p, const struct wire_event *e, int *fd)
 		state_end(p, DTPROC_EXITED, e->code, "");
 		break;
 	case WIRE_EV_KILLED:
-		state_end(p, DTPROC_KILLED, e->code, "");
+		state_killed(p, e->code);
 		break;
 	case WIRE_EV_LOST:
 		p->let_be = 1;

@@ -242,6 +242,8 @@ int state_error(struct dtproc_proc *);
 int state_wait(struct dtproc_proc *, unsigned runs, int timeout_ms) MUST_USE;
 /* The victim is at its end: tells everybody, once.  The handle is locked. */
 void state_end(struct dtproc_proc *, enum dtproc_proc_run how, int code, const char *why);
+/* The same by a signal; `status` is waitpid(2)'s. */
+void state_killed(struct dtproc_proc *, int status);
 
 /* ---------------------------------------------------------------- request.c */
 

@@ -82,7 +82,7 @@ static int end_known(struct dtproc_proc *p)
 	if (!victim_ended(p->pidfd) || victim_exit_status(p->pidfd, &status))
 		return 0;
 	if (WIFSIGNALED(status))
-		state_end(p, DTPROC_KILLED, WTERMSIG(status), "");
+		state_killed(p, status);
 	else
 		state_end(p, DTPROC_EXITED, WEXITSTATUS(status), "");
 	return 1;

@@ -7,6 +7,7 @@
 #include "handle.h"
 
 #include <base/clean.h>
+#include <base/end.h>
 #include <base/log.h>
 #include <base/rule.h>
 
@@ -77,20 +78,12 @@ int state_ended(struct dtproc_proc *p)
 static int describe(
 	pid_t pid, const struct dtproc_proc_status *st, char *buf, size_t room)
 {
-	const char *abbrev;
-
 	switch (st->run) {
 	case DTPROC_EXITED:
-		snprintf(buf, room, "pid %d exited with status %d", (int)pid, st->code);
+		end_text(pid, W_EXITCODE(st->code, 0), buf, room);
 		return DTPROC_EEXITED;
 	case DTPROC_KILLED:
-		abbrev = sigabbrev_np(st->code);
-		if (abbrev)
-			snprintf(buf, room, "pid %d terminated by SIG%s", (int)pid,
-				abbrev);
-		else
-			snprintf(buf, room, "pid %d terminated by signal %d", (int)pid,
-				st->code);
+		end_text(pid, st->code | (st->why[0] ? WCOREFLAG : 0), buf, room);
 		return DTPROC_EKILLED;
 	default:
 		snprintf(buf, room, "pid %d was lost: %s", (int)pid, st->why);
@@ -140,6 +133,12 @@ void state_end(struct dtproc_proc *p, enum dtproc_proc_run how, int code, const 
 	if (h->end)
 		h->end(p, h->arg);
 	notice_end(p, notice_kind(how), code, text);
+}
+
+void state_killed(struct dtproc_proc *p, int status)
+{
+	state_end(p, DTPROC_KILLED, WTERMSIG(status),
+		WCOREDUMP(status) ? "core dumped" : "");
 }
 
 /* A handle without control thread learns of the end when somebody asks. */

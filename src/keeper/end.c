@@ -66,10 +66,18 @@ static void let_run(struct keeper *k, enum wire_end mode)
 	STEP(END_DONE);
 }
 
+/* Stopped on purpose by somebody else: kill and run are both suspended (G1). */
+static int is_suspended(const struct keeper *k)
+{
+	return k->stopped_by == SIGSTOP ? RULE(G1, suspend)
+					: k->stopped_by && !RULE(G1, job);
+}
+
 void end_let_go(struct keeper *k, enum wire_end mode)
 {
 	if (mode == WIRE_END_DEFAULT)
-		mode = k->created && RULE(A10, kill) ? WIRE_END_KILL : WIRE_END_RUN;
+		mode = k->created && !is_suspended(k) && RULE(A10, kill) ? WIRE_END_KILL
+									 : WIRE_END_RUN;
 	/* Before WIRE_START there is no PID, and 0 would be our own group. */
 	int refused = mode == WIRE_END_KILL && k->state != WIRE_ST_GONE &&
 		      k->state != WIRE_ST_START && kill_victim(k);
@@ -84,11 +92,7 @@ void end_let_go(struct keeper *k, enum wire_end mode)
 
 void end_client_gone(struct keeper *k)
 {
-	/* Stopped on purpose by somebody else: kill and run are both suspended (G1). */
-	if (k->stopped_by == SIGSTOP ? RULE(G1, suspend)
-				     : k->stopped_by && !RULE(G1, job))
-		end_let_go(k, WIRE_END_RUN);
-	else if (k->state != WIRE_ST_START)
+	if (k->state != WIRE_ST_START || is_suspended(k))
 		end_let_go(k, WIRE_END_DEFAULT);
 	k->finished = 1;
 }

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -22,6 +23,7 @@ struct cookie {
 	struct keeper *k;
 	struct task *t;
 	struct site *s;
+	uint64_t signals; /* to be sent: bit N - 1 is signal N */
 };
 
 static int host_reg(void *cookie, unsigned reg, uint64_t *out)
@@ -144,11 +146,20 @@ static int host_value(void *cookie, uint32_t which, uint64_t *out)
 	}
 }
 
+static int host_raise(void *cookie, unsigned sig)
+{
+	struct cookie *c = cookie;
+
+	c->signals |= 1ULL << (sig - 1);
+	return 0;
+}
+
 static const struct rt_host host = {.reg = host_reg,
 	.arg = host_arg,
 	.load = host_load,
 	.execname = host_execname,
-	.value = host_value};
+	.value = host_value,
+	.raise = host_raise};
 
 /* ------------------------------------------------------------------- the hit */
 
@@ -172,9 +183,23 @@ static void run_program(struct keeper *k, struct rt_hit *hit, const struct site_
 		ring_doorbell(k);
 }
 
+/*
+ * What stop() and raise() asked for.  The thread stands still, so it finds its signal
+ * when it goes on, as it does one of somebody else's (stop() is SIGSTOP: rule G1).
+ */
+static void send_signals(struct cookie *c)
+{
+	for (int sig = 1; c->signals; sig++, c->signals >>= 1)
+		if ((c->signals & 1) && tgkill(c->t->tgid, c->t->tid, sig)) {
+			err_errno(DTPROC_EPERM, errno, "raise(%d) in thread %d", sig,
+				c->t->tid);
+			events_error(c->k);
+		}
+}
+
 static void run_users(struct keeper *k, struct task *t, struct site *s)
 {
-	struct cookie cookie = {k, t, s};
+	struct cookie cookie = {k, t, s, 0};
 	struct rt_hit hit = {.view = &k->view,
 		.host = &host,
 		.cookie = &cookie,
@@ -194,6 +219,7 @@ static void run_users(struct keeper *k, struct task *t, struct site *s)
 			run_program(k, &hit, u);
 	}
 	k->ledger->hits += (uint64_t)probes;
+	send_signals(&cookie);
 	if (s->events) {
 		struct pending_hit h = {t->tid, s->addr};
 		k->ledger->events++;

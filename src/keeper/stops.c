@@ -15,6 +15,8 @@
 #include "keeper.h"
 #include "ptrace.h"
 
+#include <base/end.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -195,18 +197,12 @@ static void on_trap(struct keeper *k, struct task *t)
 static void tell_end(struct keeper *k, int status)
 {
 	char text[WIRE_TEXT_MAX];
-	const char *name;
 
-	if (WIFEXITED(status)) {
-		snprintf(text, sizeof text, "pid %d exited with status %d", k->pid,
-			WEXITSTATUS(status));
+	end_text(k->pid, status, text, sizeof text);
+	if (WIFEXITED(status))
 		events_end(k, WIRE_EV_EXITED, WEXITSTATUS(status), text);
-		return;
-	}
-	name = sigabbrev_np(WTERMSIG(status));
-	snprintf(text, sizeof text, "pid %d terminated by SIG%s", k->pid,
-		name ? name : "?");
-	events_end(k, WIRE_EV_KILLED, WTERMSIG(status), text);
+	else
+		events_end(k, WIRE_EV_KILLED, status & 0xff, text);
 }
 
 /*

@@ -342,9 +342,11 @@ static int check_action(struct unit *u, struct lang_node *call)
 	case LANG_ACT_PRINTA:
 		return check_printa(u, call);
 	case LANG_ACT_EXIT:
+	case LANG_ACT_RAISE:
 		return convert(u, &call->args, &lang_type_int);
 	case LANG_ACT_CLEAR:
 	case LANG_ACT_TRUNC:
+	case LANG_ACT_STOP:
 		break;
 	}
 	return 0;

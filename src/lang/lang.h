@@ -80,6 +80,9 @@ enum lang_action {
 	LANG_ACT_PRINTA,
 	LANG_ACT_CLEAR,
 	LANG_ACT_TRUNC,
+	/* Destructive ones, which make no record. */
+	LANG_ACT_STOP,
+	LANG_ACT_RAISE,
 };
 enum lang_function { LANG_FN_STRLEN, LANG_FN_COPYINSTR, LANG_FN_STRINGOF };
 struct lang_func {

@@ -59,6 +59,8 @@ static const struct lang_func funcs[] = {
 	{"exit", LANG_F_ACTION, LANG_ACT_EXIT, 1, 1, "i", &lang_type_action},
 	{"clear", LANG_F_ACTION, LANG_ACT_CLEAR, 1, 1, "@", &lang_type_action},
 	{"trunc", LANG_F_ACTION, LANG_ACT_TRUNC, 1, 2, "@i", &lang_type_action},
+	{"stop", LANG_F_ACTION, LANG_ACT_STOP, 0, 0, "", &lang_type_action},
+	{"raise", LANG_F_ACTION, LANG_ACT_RAISE, 1, 1, "i", &lang_type_action},
 	{"count", LANG_F_AGG, RT_AGG_COUNT, 0, 0, "", &lang_type_dyn},
 	{"sum", LANG_F_AGG, RT_AGG_SUM, 1, 1, "i", &lang_type_dyn},
 	{"avg", LANG_F_AGG, RT_AGG_AVG, 1, 1, "i", &lang_type_dyn},

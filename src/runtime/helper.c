@@ -270,6 +270,17 @@ static uint64_t self_store(struct rt_hit *hit, uint64_t var, uint64_t from, uint
 	return 0;
 }
 
+/* ---------------------------------------------------------------- destructive ones */
+
+static uint64_t send_signal(
+	struct rt_hit *hit, uint64_t sig, uint64_t b, uint64_t c, uint64_t d, uint64_t e)
+{
+	if (!hit->host->raise || sig - 1 >= RT_SIGNALS ||
+		hit->host->raise(hit->cookie, (unsigned)sig) < 0)
+		return fault(hit, RT_FAULT_ILLOP, sig);
+	return 0;
+}
+
 #define IN RT_ARG_IN, RT_ARG_SIZE
 #define OUT RT_ARG_OUT, RT_ARG_SIZE
 
@@ -292,4 +303,5 @@ const struct rt_helper rt_helpers[RT_HELPERS] = {
 	[RT_HELPER_SELF_SET] = {"self_set", self_set, {RT_ARG_CONST, RT_ARG_SCALAR}},
 	[RT_HELPER_SELF_LOAD] = {"self_load", self_load, {RT_ARG_CONST, OUT}},
 	[RT_HELPER_SELF_STORE] = {"self_store", self_store, {RT_ARG_CONST, IN}},
+	[RT_HELPER_RAISE] = {"raise", send_signal, {RT_ARG_SCALAR}},
 };

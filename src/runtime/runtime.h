@@ -31,6 +31,7 @@
 #define RT_KEY_MAX 4096u   /* bytes of a key tuple */
 #define RT_WORDS_MAX 8192u /* 64-bit words of an aggregation's value */
 #define RT_EXECNAME 16u
+#define RT_SIGNALS 64u
 
 enum rt_error {
 	RT_EINVAL = -1, /* parameters out of range */
@@ -70,6 +71,8 @@ struct rt_host {
 	int (*load)(void *cookie, uint64_t addr, void *buf, size_t len);
 	int (*execname)(void *cookie, char out[RT_EXECNAME]);      /* NUL-terminated */
 	int (*value)(void *cookie, uint32_t which, uint64_t *out); /* enum rt_value */
+	/* A signal (1 ... RT_SIGNALS) for the thread, sent when its programs have run. */
+	int (*raise)(void *cookie, unsigned sig);
 };
 
 /* DTrace's fault codes: what the ERROR probe's arg4 shows. */
@@ -324,6 +327,7 @@ enum rt_helper_id {
 	RT_HELPER_SELF_SET,
 	RT_HELPER_SELF_LOAD,
 	RT_HELPER_SELF_STORE,
+	RT_HELPER_RAISE,
 	RT_HELPERS,
 };
 

@@ -164,10 +164,27 @@ static void take_back(struct dtproc *d)
 	d->timers.n = 0;
 }
 
+/* What can change a victim needs its user's word for it. */
+static int check_destructive(struct dtproc *d)
+{
+	if (trace_option_on(&d->options, TRACE_DESTRUCTIVE))
+		return 0;
+	for (size_t i = 0; i < d->scripts.n; i++)
+		for (unsigned k = 0; k < d->scripts.at[i].code->n_clauses; k++)
+			if (d->scripts.at[i].code->clauses[k].is_destructive)
+				return err_set(DTPROC_EPERM,
+					"failed to enable %s: destructive actions not "
+					"allowed (-w, or option destructive)",
+					d->scripts.at[i].what);
+	return 0;
+}
+
 int trace_go(struct dtproc *d)
 {
-	int err = arm_all(d);
+	int err = check_destructive(d);
 
+	if (!err)
+		err = arm_all(d);
 	if (err) {
 		take_back(d);
 		return err;

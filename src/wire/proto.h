@@ -81,7 +81,7 @@ enum wire_event_kind {
 	WIRE_EV_CONTINUED,  /* runs again after that */
 	WIRE_EV_EXEC,       /* generation; carries the new mem descriptor */
 	WIRE_EV_EXITED,     /* code = status */
-	WIRE_EV_KILLED,     /* code = signal */
+	WIRE_EV_KILLED,     /* code = signal, and 128 when it left a core */
 	WIRE_EV_LOST,       /* text = why */
 	WIRE_EV_ERROR,      /* text; the victim lives on */
 	WIRE_EV_COUNT,

@@ -23,6 +23,7 @@ struct dbench {
 	struct cg_script *script;
 	uint64_t globals[512];
 	unsigned args_read; /* how often the host was asked for an argument */
+	uint64_t raised;    /* bit N - 1: signal N */
 };
 
 static inline int bench_arg(void *cookie, unsigned n, uint64_t *out)
@@ -59,10 +60,17 @@ static inline int bench_value(void *cookie, uint32_t which, uint64_t *out)
 	return 0;
 }
 
+static inline int bench_raise(void *cookie, unsigned sig)
+{
+	((struct dbench *)cookie)->raised |= 1ULL << (sig - 1);
+	return 0;
+}
+
 static const struct rt_host bench_host = {.arg = bench_arg,
 	.load = bench_load,
 	.execname = bench_execname,
-	.value = bench_value};
+	.value = bench_value,
+	.raise = bench_raise};
 
 /* Cuts and fills what `mem` is: fresh. */
 static inline int bench_open(struct dbench *b, const struct rt_params *params)
