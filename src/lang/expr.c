@@ -447,7 +447,7 @@ static const struct lang_type *made_of(const unsigned char *n)
 		   : n[W_LONG] == 1 ? 3
 		   : n[W_LONG] == 2 ? 4
 				    : 2;
-	const char *name = names[n[W_UNSIGNED]][size];
+	const char *name = names[n[W_UNSIGNED] > 0][size];
 
 	if (n[W_UNSIGNED] + n[W_SIGNED] > 1 || n[W_CHAR] + n[W_SHORT] > 1 ||
 		n[W_INT] > 1 || n[W_LONG] > 2 ||

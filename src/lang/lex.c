@@ -163,21 +163,17 @@ static int string(struct unit *u)
 	out = arena_alloc(u->arena, room + 1);
 	if (!out)
 		return DTPROC_ENOMEM;
-	for (int c; (c = peek(u, u->at)) != '"'; out[n++] = (char)c) {
+	for (int c; (c = peek(u, u->at)) != '"';) {
 		if (u->at >= u->len || c == '\n')
 			return fail(u, start, "D_STR_NL", "begins here",
 				u->at >= u->len
 					? "string constant does not end"
 					: "newline encountered in string literal");
 		u->at++;
-		if (c != '\\')
-			continue;
-		if (peek(u, u->at) == '\n') { /* continued on the next line */
+		if (c == '\\' && peek(u, u->at) == '\n') /* goes on in the next line */
 			u->at++;
-			n--;
-			continue;
-		}
-		c = escape(u);
+		else
+			out[n++] = (char)(c == '\\' ? escape(u) : c);
 	}
 	u->at++;
 	u->tok.kind = T_STRING;

@@ -164,6 +164,8 @@ static void test_strings(void **state)
 	assert_int_equal(value_of("(string)0x1000 == \"hello\""), 1);
 	value_of("execname");
 	assert_string_equal((char *)payload, "victim");
+	value_of("\"\\\nover \\\ntwo\\x20lines\\\n\"");
+	assert_string_equal((char *)payload, "over two lines");
 	value_of("arg2 ? \"a longer text\" : \"short\"");
 	assert_string_equal((char *)payload, "short");
 }

@@ -73,6 +73,7 @@ static const struct mistake mistakes[] = {
 	{"D_CAST_INVAL", "BEGIN { trace((int)execname); }", "\"string\" to \"int\""},
 	{"D_CAST_INVAL", "BEGIN { trace((void)1); }", "\"int\" to \"void\""},
 	{"D_TYPE_ERR", "BEGIN { trace((short long)1); }", "make no type"},
+	{"D_TYPE_ERR", "BEGIN { trace((unsigned unsigned unsigned)1); }", "make no type"},
 	{"D_SIZEOF_TYPE", "BEGIN { trace(sizeof(void)); }", "sizeof"},
 	{"D_DIV_ZERO", "BEGIN { trace(1 / 0); }", "divides by zero"},
 	{"D_DIV_ZERO", "BEGIN { trace(arg0 % (3 - 3)); }", "divides by zero"},
