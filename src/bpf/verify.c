@@ -208,10 +208,11 @@ static uint32_t area_bytes(const struct verifier *v, int area)
 static int access(
 	struct verifier *v, const struct reg *r, int64_t off, int64_t size, enum want w)
 {
-	int64_t low = 0, high = 0, at = r->value + off;
+	int64_t low = 0, high = 0, at;
 
 	if (r->kind < STACK)
 		return bad(v, "not a pointer");
+	at = r->value + off; /* move_pointer() keeps it near */
 	if (r->kind == AREA + BPF_AREA_RODATA && w == WRITE)
 		return bad(v, "a constant is written");
 	if (r->kind == STACK)
