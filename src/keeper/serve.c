@@ -437,6 +437,8 @@ void serve_request(struct keeper *k)
 	}
 	if (n < 0 || wire_check_request(&req, (size_t)n, k->request_seq)) {
 		refuse(k, &req, &rep);
+		if (n > 0)
+			close_call(&c);
 		return;
 	}
 	k->request_seq = req.seq;

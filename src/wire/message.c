@@ -149,16 +149,6 @@ static void take_fds(struct msghdr *mh, int *fds, int *nfds)
 		*nfds = n;
 }
 
-/* The sender has a longer idea of the message: nothing of it is taken. */
-static int too_long(int *fds, int *nfds)
-{
-	for (int i = 0; nfds && i < *nfds; i++)
-		close(fds[i]);
-	if (nfds)
-		*nfds = 0;
-	return bad("message", "length");
-}
-
 long wire_recv(int sock, void *msg, size_t len, int *fds, int *nfds, int flags)
 {
 	union {
@@ -174,8 +164,12 @@ long wire_recv(int sock, void *msg, size_t len, int *fds, int *nfds, int flags)
 			.msg_controllen = sizeof control.room};
 		ssize_t n = recvmsg(sock, &mh, flags | MSG_CMSG_CLOEXEC);
 		if (n >= 0) {
+			/* One that is too long or empty: nothing of it is taken. */
+			int sound = n > 0 && !(mh.msg_flags & MSG_TRUNC);
+			if (nfds && !sound)
+				*nfds = 0;
 			take_fds(&mh, fds, nfds);
-			return mh.msg_flags & MSG_TRUNC ? too_long(fds, nfds) : n;
+			return sound || n == 0 ? n : bad("message", "length");
 		}
 		if (errno == EAGAIN)
 			return DTPROC_ETIMEOUT;

@@ -242,7 +242,7 @@ int wire_send(int sock, const void *msg, size_t len, const int *fds, int nfds, i
  * Receives one message; *nfds: room in, received out.  Returns its length, 0 at
  * hang-up, or DTPROC_ESYS; DTPROC_ETIMEOUT when `flags` has MSG_DONTWAIT and nothing is
  * there; DTPROC_EPROTO when it is longer than `len`.  Descriptors beyond the room are
- * closed.
+ * closed, and all that come with an empty message, which is taken for a hang-up.
  */
 long wire_recv(int sock, void *msg, size_t len, int *fds, int *nfds, int flags);
 

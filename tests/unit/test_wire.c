@@ -315,6 +315,11 @@ static void unwanted_descriptors_are_closed(void **state)
 	assert_int_equal(nfds, 1);
 	close(fds[0]);
 	assert_int_equal(open_fds(), before);
+	/* An empty message looks like a hang-up, and brings none either. */
+	assert_int_equal(wire_send(sock[0], &a, 0, three, 3, 0), 0);
+	assert_int_equal(wire_recv(sock[1], &got, sizeof got, fds, &nfds, 0), 0);
+	assert_int_equal(nfds, 0);
+	assert_int_equal(open_fds(), before);
 	close(sock[0]);
 	close(sock[1]);
 }
