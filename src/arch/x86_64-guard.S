@@ -2,7 +2,7 @@
 /*
  * The guard: a SIGTRAP handler that is copied into a victim (keeper/guard.c), behind a
  * header that the keeper fills in.  It needs no stack but its frame, calls nothing, and
- * runs only when nobody traces the victim any more:
+ * runs only when nobody traces the victim any more, or in a child that was forked then:
  *
  *   at one of our traps      puts the original byte back and tries again; where the
  *                            text cannot be written goes on in the slot of that site
@@ -72,25 +72,36 @@ slot:	/* r11: of an entry */
 	mov %r11, UC_RIP(%rdx)
 done:
 	ret
-lift:	/* r10: the byte at r8.  The lock lies before the table. */
+lift:	/* r10: the byte at r8.  The lock lies before the table: who has it. */
 	push %rdx
 	push %r11
 	push %r10
 	mov %r8, %rdi
 	and $-PAGE, %rdi
 	mov $PAGE, %esi
-lock:	mov $1, %eax
-	xchg %eax, -8(%r9)
-	test %eax, %eax
-	jz locked
+	mov $NR_GETPID, %eax
+	syscall
+	mov %eax, %ebx
+lock:	xor %eax, %eax
+	lock cmpxchg %ebx, -8(%r9)
+	je locked
+	cmp %ebx, %eax
+	jne others
 	mov $NR_SCHED_YIELD, %eax
 	syscall
 	jmp lock
+others:	/* had it when we were forked, and will not give it back here; or shares our
+	   memory: the slot then, and only where there is none the lock is taken over */
+	mov 8(%rsp), %r11
+	shl $8, %r11
+	jnz unlifted
+	lock cmpxchg %ebx, -8(%r9)
+	jne lock
 locked:
 	mov $PROT_RWX, %edx
 	mov $NR_MPROTECT, %eax
 	syscall
-	pop %r10
+	mov (%rsp), %r10
 	test %rax, %rax
 	jnz unlock
 	cmpb $0xcc, (%r8)
@@ -102,6 +113,8 @@ lifted:
 	syscall
 unlock:
 	movl $0, -8(%r9)
+unlifted:
+	pop %r10
 	pop %r11
 	pop %rdx
 	cmpb $0xcc, (%r8)

@@ -5,8 +5,12 @@
 
 #include <arch/arch.h>
 
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static uint8_t *text, *slot;
 
@@ -198,6 +202,82 @@ static void test_rewind(void **state)
 	assert_int_equal(arch_rewind_call(&r), 0);
 }
 
+/* --------------------------------------------------------------------- the guard */
+
+/* What is in a victim: the code, and the data that its table is in. */
+static struct {
+	uint64_t lock;
+	struct arch_guard_entry site;
+} * guarded;
+
+/* A copy of the guard is the action for SIGTRAP, with one site: `text`. */
+static void set_guard(void)
+{
+	uint8_t *code = slot + 2048;
+	struct arch_guard_head head = {.count = 1};
+	struct arch_action a = arch_guard_action((uintptr_t)code);
+
+	guarded = (void *)(slot + 1024);
+	memset(guarded, 0, sizeof *guarded);
+	guarded->site.addr = (uintptr_t)text;
+	guarded->site.slot = (uintptr_t)slot;
+	guarded->site.orig = 0x55;
+	head.table = (uintptr_t)&guarded->site;
+	memcpy(code, arch_guard_code, ARCH_GUARD_BYTES);
+	memcpy(code, &head, sizeof head);
+	assert_int_equal(syscall(SYS_rt_sigaction, SIGTRAP, &a, NULL, 8), 0);
+}
+
+/* Calls a function with a trap at its entry that nobody but the guard knows of. */
+static void call_trapped(void)
+{
+	/* push rbp; lea eax, [rdi + 1]; pop rbp; ret */
+	static const uint8_t function[] = {0x55, 0x8d, 0x47, 1, 0x5d, 0xc3};
+	struct arch_moved m = {0};
+
+	memcpy(text, function, sizeof function);
+	arch_move(text, sizeof function, (uintptr_t)text, (uintptr_t)slot, &m);
+	memcpy(slot, m.code, sizeof m.code);
+	text[0] = 0xcc;
+	if (((int (*)(int))(uintptr_t)text)(41) != 42)
+		_exit(1);
+	mprotect(text, 4096, PROT_READ | PROT_WRITE | PROT_EXEC);
+}
+
+/* In a child, since the handler that hangs does so with all signals blocked. */
+static void be_guarded(void)
+{
+	set_guard();
+	call_trapped();
+	if (text[0] != 0x55 || guarded->lock)
+		_exit(2);
+	guarded->lock = (uint64_t)getppid();
+	call_trapped();
+	if (text[0] != 0xcc) /* by way of the slot */
+		_exit(3);
+	guarded->site.slot = 0;
+	call_trapped();
+	_exit(text[0] != 0x55 || guarded->lock ? 4 : 0);
+}
+
+/*
+ * H5: the text is put back where it is hit.  A child that was forked while another
+ * thread was at that does not wait for it: there is no such thread there.
+ */
+static void test_guard(void **state)
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	(void)state;
+	if (pid == 0)
+		be_guarded();
+	for (int ms = 0; ms < 20000 && waitpid(pid, &status, WNOHANG) == 0; ms++)
+		usleep(1000);
+	kill(pid, SIGKILL);
+	assert_int_equal(status, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -208,6 +288,7 @@ int main(void)
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_calls),
 		cmocka_unit_test(test_rewind),
+		cmocka_unit_test(test_guard),
 	};
 
 	return cmocka_run_group_tests(tests, make_memory, NULL);
