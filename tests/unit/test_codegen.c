@@ -531,12 +531,10 @@ static void test_random_expressions(void **state)
 			continue;
 		compared++;
 		if (!computed(run, &b) || a != b)
-			fail_msg("%s: %lld folded, %lld run", pattern, (long long)a,
-				(long long)b);
+			fail_msg("%s: %ld folded, %ld run", pattern, a, b);
 		substitute(run, pattern, mixed);
 		if (computed(run, &c) && a != c)
-			fail_msg("%s: %lld folded, %lld mixed", pattern, (long long)a,
-				(long long)c);
+			fail_msg("%s: %ld folded, %ld mixed", pattern, a, c);
 	}
 }
 

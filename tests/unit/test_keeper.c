@@ -208,7 +208,6 @@ static void test_grab_and_let_go(void **state)
 	struct victim_ctl c;
 	pid_t pid = spawn(4);
 
-	(void)state;
 	grab(&c, pid);
 	uint64_t before = calls();
 	usleep(20000);
@@ -226,7 +225,6 @@ static void test_hits(void **state)
 	struct victim_ctl c;
 	pid_t pid = spawn(4);
 
-	(void)state;
 	grab(&c, pid);
 	load_program(&c);
 	assert_int_equal(arm(&c, WIRE_SITE_PROBE, WIRE_ARM), 1);
