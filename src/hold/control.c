@@ -128,7 +128,7 @@ static int step(struct dtproc_proc *p)
 
 void control_pump(struct dtproc_proc *p)
 {
-	if (p->kind != HOLD_CONTROL || p->control.started)
+	if (p->kind != HOLD_CONTROL || (p->control.started && RULE(B1, alone)))
 		return;
 	while (!state_ended(p) && step(p))
 		;
@@ -245,7 +245,8 @@ void control_end(struct dtproc_proc *p)
 	{
 		CLEAN(hold_leave) struct hold_guard g = hold_enter(p);
 		__atomic_store_n(&p->control.quit, 1, __ATOMIC_RELEASE);
-		control_poke(p);
+		if (RULE(B6, wake))
+			control_poke(p);
 		started = p->control.started;
 	}
 	if (started)

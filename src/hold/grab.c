@@ -241,7 +241,8 @@ static int create(struct hold_session *s, const struct victim_program *program,
 		char text[ERR_TEXT_MAX];
 		snprintf(text, sizeof text, "%s", err_text());
 		p->mode = DTPROC_RELEASE_KILL;
-		handle_destroy(p);
+		if (RULE(C3, undo))
+			handle_destroy(p);
 		return err_set(rc, "%s", text);
 	}
 	table_enter(p);

@@ -3,6 +3,7 @@
 #include "handle.h"
 
 #include <base/clean.h>
+#include <base/rule.h>
 #include <base/vec.h>
 
 #include <string.h>
@@ -57,7 +58,7 @@ void hold_close(struct hold_session *s)
 		table_init_locks(s);
 		notice_init_lock(s);
 	}
-	while ((p = table_pop(s))) {
+	while (RULE(A8, all) && (p = table_pop(s))) {
 		p->mode = DTPROC_RELEASE_DEFAULT;
 		handle_destroy(p);
 	}

@@ -121,7 +121,8 @@ static struct dtproc_proc *find_settled(struct hold_session *s, pid_t pid)
 /* One more reference to the settled handle of `pid` that serves `kind`, or NULL. */
 static struct dtproc_proc *use(struct dtproc_proc *p, enum hold_kind kind)
 {
-	if (!p || (p->kind == HOLD_RDONLY && kind == HOLD_CONTROL && RULE(A6, upgrade)))
+	if (!p || (p->kind == HOLD_RDONLY && kind == HOLD_CONTROL && RULE(A6, upgrade)) ||
+		!RULE(A3, same))
 		return NULL;
 	p->refs += RULE(A2, count);
 	cache_use(p);

@@ -391,7 +391,7 @@ static int serve(struct keeper *k, struct call *c)
 	case WIRE_DO:
 		return ops[op](k, c);
 	case WIRE_NOP:
-		return 0;
+		return RULE(C6, nothing) ? 0 : ops[op](k, c);
 	case WIRE_ENDED:
 		return how_it_ended(k);
 	default:

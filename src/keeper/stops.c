@@ -218,7 +218,8 @@ static void on_end(struct keeper *k, pid_t tid, int status)
 	if (!t) /* killed before its first stop */
 		family_birth(k, tid, FAMILY_SEEN);
 	task_drop(k, tid);
-	if (ours && (tid == k->pid || (k->state != WIRE_ST_START && !tasks_left(k))))
+	if (ours && RULE(H6, told) &&
+		(tid == k->pid || (k->state != WIRE_ST_START && !tasks_left(k))))
 		tell_end(k, status);
 }
 

@@ -5,6 +5,7 @@
  */
 #include "victim.h"
 
+#include <base/rule.h>
 #include <base/slurp.h>
 #include <dirent.h>
 #include <linux/magic.h>
@@ -37,7 +38,7 @@ int victim_check_proc(void)
 
 static int own_thread(pid_t pid, const struct victim_status *st)
 {
-	if (st->tgid == getpid())
+	if (st->tgid == getpid() && RULE(C2, self))
 		return err_set(DTPROC_ESELF,
 			pid == st->tgid ? "that is this very process"
 					: "that is a thread of this very process");

@@ -3,6 +3,7 @@
 #include "victim.h"
 
 #include <base/clean.h>
+#include <base/rule.h>
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -84,7 +85,7 @@ int victim_program_find(const char *file, char **out)
 
 	if (!*file)
 		return cannot(file, ENOENT);
-	if (strchr(file, '/')) {
+	if (strchr(file, '/') || !RULE(C1, path)) {
 		path = strdup(file);
 		if (!path)
 			return err_nomem("a path");

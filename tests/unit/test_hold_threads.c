@@ -224,7 +224,7 @@ static void I2_misuse_is_caught(void **state)
 	dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
 }
 
-/* I2, B4: reactions are held back while a client has the handle, requests are not. */
+/* I2, B1, B4: reactions are held back while a client has the handle, requests are not. */
 static void I2_lock_holds_reactions_back(void **state)
 {
 	struct dtproc_proc *p = grab_control(s, kids[0]);
@@ -244,6 +244,7 @@ static void I2_lock_holds_reactions_back(void **state)
 			dtproc_proc_write(p, (dtproc_addr)(uintptr_t)&locked, "", 1), 1);
 	assert_int_equal(dtproc_proc_read(p, (dtproc_addr)(uintptr_t)beat, &byte, 1), 1);
 	assert_true(now_ms() - from < 2000);
+	assert_int_equal(__atomic_load_n(&hits, __ATOMIC_SEQ_CST), 0);
 	assert_ok(dtproc_proc_unlock(p));
 	assert_true(UNTIL(__atomic_load_n(&hits, __ATOMIC_SEQ_CST) > 3));
 	assert_ok(dtproc_bkpt_remove(p, b));
