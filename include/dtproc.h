@@ -83,6 +83,12 @@ struct dtproc_options {
 	unsigned buckets;     /* of the handle table; rounded up to a power of two [16] */
 	unsigned cache_limit; /* cached handles kept before eviction [8] */
 	unsigned stop_deadline_ms; /* for stopping all threads of a victim [2000] */
+	/*
+	 * How long a victim waits, when it has executed another program or loaded an
+	 * object, for this process to arm probes there; then it runs on, and a notice
+	 * tells (rule E5) [1000].
+	 */
+	unsigned react_deadline_ms;
 };
 
 /* Opens a session; the caller owns it.  May block: no. */

@@ -76,9 +76,9 @@ static void on_warning(const char *text, void *arg)
 
 static void on_matched(const char *what, unsigned matched, void *arg)
 {
-	unsigned *total = arg;
+	unsigned *scripts = arg;
 
-	*total += matched;
+	(*scripts)++;
 	if (!is_quiet())
 		cmd_error(
 			"%s matched %u probe%s", what, matched, matched == 1 ? "" : "s");
@@ -294,13 +294,13 @@ static int trace(FILE *out)
 
 static int match_and_trace(const struct cmd_line *l, FILE *out)
 {
-	unsigned matched = 0;
+	unsigned scripts = 0;
 
-	if (dtproc_match(session, on_matched, &matched))
+	if (dtproc_match(session, on_matched, &scripts))
 		return fail();
 	if (l->mode == CMD_COMPILE)
 		return 0;
-	if (!matched && !dtproc_getopt(session, "zdefs")) {
+	if (!scripts && !dtproc_getopt(session, "zdefs")) {
 		cmd_error("no probes specified");
 		return -1;
 	}

@@ -68,7 +68,7 @@ static size_t watch_sigaction(const struct engine_unit *u, struct wire_site *sit
 {
 	dtproc_addr at;
 
-	if (u->armed ||
+	if (u->watches ||
 		(dtproc_proc_symbol(u->proc, "libc", "sigaction", &at, NULL) &&
 			dtproc_proc_symbol(u->proc, "a.out", "sigaction", &at, NULL)))
 		return 0;
@@ -116,6 +116,7 @@ static long sort_out(struct engine_unit *u, const struct wire_site *sites, size_
 		int ours = sites[i].kind == WIRE_SITE_SIGACTION;
 
 		if (sites[i].result == 0) {
+			u->watches |= ours;
 			if (vec_push(&u->sites, sites[i]))
 				return err_nomem("sites");
 			armed += !ours;
@@ -139,10 +140,12 @@ static long arm(struct engine_set *s, struct engine_unit *u, engine_refused_fn *
 	long got;
 
 	if (!err)
+		err = engine_name_probes(u);
+	if (!err)
 		err = make_sites(u, &sites, &n);
 	if (err || !n)
 		return err;
-	got = hold_arm(u->proc, sites, n);
+	got = hold_arm(u->proc, u->pairs.at[u->armed].probe->generation, sites, n);
 	return got < 0 ? got : sort_out(u, sites, n, refused, arg);
 }
 

@@ -89,6 +89,8 @@ static long arm(struct engine_set *s, struct engine_unit *u, engine_refused_fn *
 	int err = prepare(s, u);
 	struct client *c = u->own;
 
+	if (!err)
+		err = engine_name_probes(u);
 	if (err)
 		return err;
 	for (size_t i = u->armed; i < u->pairs.n; i++) {

@@ -156,10 +156,25 @@ int engine_want(struct engine_set *s, const struct probe *p, uint32_t program)
 		       : 0;
 }
 
-/* A victim that came to its end is told by a notice, and is no error of arming. */
+/*
+ * A victim that came to its end is told by a notice, and one that executed another
+ * program is armed anew: no errors of arming.
+ */
 static int is_end(long code)
 {
-	return code == DTPROC_EEXITED || code == DTPROC_EKILLED || code == DTPROC_ELOST;
+	return code == DTPROC_EEXITED || code == DTPROC_EKILLED || code == DTPROC_ELOST ||
+	       code == DTPROC_EIMAGE;
+}
+
+static long arm_unit(struct engine_set *s, struct engine_unit *u,
+	engine_refused_fn *refused, void *arg)
+{
+	long n = u->engine->arm(s, u, refused, arg);
+
+	if (n < 0 && !is_end(n))
+		return n;
+	u->armed = u->pairs.n;
+	return n < 0 ? 0 : n;
 }
 
 long engine_arm(struct engine_set *s, engine_refused_fn *refused, void *arg)
@@ -167,14 +182,38 @@ long engine_arm(struct engine_set *s, engine_refused_fn *refused, void *arg)
 	long armed = 0;
 
 	for (size_t i = 0; i < s->units.n; i++) {
-		struct engine_unit *u = s->units.at[i];
-		long n = u->engine->arm(s, u, refused, arg);
+		long n = arm_unit(s, s->units.at[i], refused, arg);
 
-		if (n < 0 && !is_end(n))
-			return n;
 		if (n < 0)
-			n = 0;
-		u->armed = u->pairs.n;
+			return n;
+		armed += n;
+	}
+	return armed;
+}
+
+void engine_forget(struct engine_set *s, const struct dtproc_proc *proc)
+{
+	for (size_t i = 0; i < s->units.n; i++) {
+		struct engine_unit *u = s->units.at[i];
+
+		if (u->proc == proc)
+			u->armed = u->pairs.n = u->sites.n = 0;
+		if (u->proc == proc)
+			u->watches = 0;
+	}
+}
+
+long engine_refresh(struct engine_set *s, const struct dtproc_proc *proc,
+	engine_refused_fn *refused, void *arg)
+{
+	long armed = 0;
+
+	for (size_t i = 0; i < s->units.n; i++) {
+		struct engine_unit *u = s->units.at[i];
+		long n = u->proc == proc ? arm_unit(s, u, refused, arg) : 0;
+
+		if (n < 0)
+			return n;
 		armed += n;
 	}
 	return armed;

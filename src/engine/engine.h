@@ -7,6 +7,7 @@
  * which BEGIN, END and timers run.  The layer above drains all units of a set.
  *
  * Threads: one at a time for a set; the segments are written to meanwhile by others.
+ * engine_refresh() takes the lock of no other handle than its own.
  */
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
@@ -48,6 +49,11 @@ typedef void engine_refused_fn(const struct probe *, const char *why, void *arg)
  * pairs are armed now; a negative code when a victim as a whole failed.
  */
 long engine_arm(struct engine_set *, engine_refused_fn *refused, void *arg) MUST_USE;
+/* A victim's sites are gone by an exec: nothing is wanted there any more. */
+void engine_forget(struct engine_set *, const struct dtproc_proc *);
+/* As engine_arm(), for what is wanted in one victim. */
+long engine_refresh(struct engine_set *, const struct dtproc_proc *,
+	engine_refused_fn *refused, void *arg) MUST_USE;
 /* Takes everything out of the victims; errors of those that are gone do not count. */
 void engine_disarm(struct engine_set *);
 

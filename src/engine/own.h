@@ -16,6 +16,7 @@ struct engine_unit {
 	struct dtproc_proc *proc; /* a reference; NULL: the client */
 	VEC(struct engine_pair) pairs;
 	size_t armed;                /* pairs before this are armed, or refused */
+	int watches;                 /* the breakpoint engine's sigaction() is there */
 	VEC(struct wire_site) sites; /* that are in the victim */
 	void *memory;                /* the segment, mapped */
 	size_t size;
@@ -56,8 +57,10 @@ int engine_make_globals(struct engine_set *) MUST_USE;
 void engine_free_globals(struct engine_set *);
 
 enum engine_sharing { ENGINE_PRIVATE, ENGINE_SHARED };
-/* Makes and formats the unit's segment, and names its probes in it. */
+/* Makes and formats the unit's segment, with room for the names of more probes. */
 int engine_make_segment(
 	struct engine_set *, struct engine_unit *, enum engine_sharing) MUST_USE;
+/* Names the probes of pairs[armed...] in it. */
+int engine_name_probes(struct engine_unit *) MUST_USE;
 
 #endif

@@ -9,6 +9,9 @@
 #include <victim/victim.h>
 #include "own.h"
 
+#define MORE_PROBES 65536u
+#define MORE_BYTES (4u << 20)
+
 static void parts_of(const struct probe *p, const char *parts[RT_PARTS])
 {
 	parts[RT_PART_PROVIDER] = p->provider;
@@ -17,7 +20,10 @@ static void parts_of(const struct probe *p, const char *parts[RT_PARTS])
 	parts[RT_PART_NAME] = p->name;
 }
 
-/* Geometry with room for the names of all probes of the unit. */
+/*
+ * Geometry with room for the names of all probes of the unit, and of as many that come
+ * later, or more: what is not used takes no memory.
+ */
 static struct rt_params geometry(const struct engine_set *s, const struct engine_unit *u)
 {
 	struct rt_params g = s->config.params;
@@ -35,6 +41,8 @@ static struct rt_params geometry(const struct engine_set *s, const struct engine
 		for (int k = 0; k < RT_PARTS; k++)
 			bytes += strlen(parts[k]) + 1;
 	}
+	g.probes = g.probes < MORE_PROBES ? MORE_PROBES : 2 * g.probes;
+	bytes = bytes < MORE_BYTES ? MORE_BYTES : 2 * bytes;
 	g.name_bytes = bytes > UINT32_MAX ? UINT32_MAX : (uint32_t)bytes;
 	return g;
 }
@@ -52,11 +60,11 @@ static int sealed(const char *name, size_t size, int *fd, void **mem)
 	return 0;
 }
 
-static int name_probes(struct engine_unit *u)
+int engine_name_probes(struct engine_unit *u)
 {
 	const struct probe *last = NULL;
 
-	for (size_t i = 0; i < u->pairs.n; i++) {
+	for (size_t i = u->armed; i < u->pairs.n; i++) {
 		const struct probe *p = u->pairs.at[i].probe;
 		const char *parts[RT_PARTS];
 
@@ -92,7 +100,7 @@ int engine_make_segment(
 	}
 	if (rt_segment_format(u->memory, u->size, &geo, &u->client))
 		return err_set(DTPROC_EINVAL, "buffers of such a size are not possible");
-	return name_probes(u);
+	return 0;
 }
 
 /* The most that any program wants; what the compiler says is the session's total. */

@@ -53,8 +53,8 @@ static void react_exec(struct dtproc_proc *p, const struct wire_event *e, int *f
 	p->status.generation = e->generation;
 	pthread_mutex_unlock(&p->state_lock);
 	bkpt_drop_all(p);
-	if (h->exec)
-		h->exec(p, h->arg);
+	if (h->changed)
+		h->changed(p, HOLD_EXEC, h->arg);
 }
 
 static void react(struct dtproc_proc *p, const struct wire_event *e, int *fd)

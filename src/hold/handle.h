@@ -23,6 +23,7 @@
 #define HOLD_BUCKETS 16
 #define HOLD_CACHE_LIMIT 8
 #define HOLD_DEADLINE_MS 2000
+#define HOLD_REACT_MS 1000
 
 /*
  * A lock that is given in the order of asking and knows its owner: recursion and

@@ -22,14 +22,20 @@ struct hold_session;
 
 /* ------------------------------------------------------------------ session */
 
+/* What is new in a victim; the thread concerned waits until that was reacted to (E5). */
+enum hold_change {
+	HOLD_EXEC,    /* another image: all sites are gone; programs and segment stay */
+	HOLD_OBJECTS, /* objects came or went */
+	HOLD_CHILD,   /* a child that is followed */
+};
+
 /*
- * Called by the library for the layer above.  Any member may be NULL.  `exec` and
- * `end` run in the thread that reacts (the control thread), with the handle locked.
+ * Called by the library for the layer above.  Any member may be NULL.  They run in the
+ * thread that reacts (the control thread), with the handle locked.
  */
 struct hold_hooks {
 	void *arg;
-	/* The victim executed another program: programs, sites and segment are gone. */
-	void (*exec)(struct dtproc_proc *, void *arg);
+	void (*changed)(struct dtproc_proc *, enum hold_change, void *arg);
 	/* It exited, was killed or lost; dtproc_proc_status() tells. */
 	void (*end)(struct dtproc_proc *, void *arg);
 };
@@ -101,9 +107,11 @@ int hold_segment(struct dtproc_proc *, int segment, int doorbell, int globals) M
 /*
  * Arms `n` sites in one request and fills in their results; returns how many were
  * armed (those on memory not mapped yet among them), or a negative code when the
- * request as a whole failed.
+ * request as a whole failed: EIMAGE, when the victim's image is not the one of this
+ * generation (0: the present one) any more.
  */
-long hold_arm(struct dtproc_proc *, struct wire_site *sites, size_t n) MUST_USE;
+long hold_arm(struct dtproc_proc *, uint32_t generation, struct wire_site *sites,
+	size_t n) MUST_USE;
 /* Disarms those sites (addr and user tell which). */
 int hold_disarm(struct dtproc_proc *, const struct wire_site *sites, size_t n) MUST_USE;
 

@@ -184,10 +184,10 @@ int hold_segment(struct dtproc_proc *p, int segment, int doorbell, int globals)
 }
 
 /* Sends `n` sites and, where they come back changed, fetches them. */
-static int send_sites(struct dtproc_proc *p, uint32_t op, const struct wire_site *sites,
-	size_t n, struct wire_reply *reply)
+static int send_sites(struct dtproc_proc *p, uint32_t op, uint32_t generation,
+	const struct wire_site *sites, size_t n, struct wire_reply *reply)
 {
-	struct wire_request req = {.op = op, .count = n};
+	struct wire_request req = {.op = op, .count = n, .generation = generation};
 
 	if (p->kind == HOLD_CONTROL && !p->hung_up) {
 		int rc = victim_ctl_put(&p->ctl, sites, n * sizeof *sites);
@@ -197,7 +197,8 @@ static int send_sites(struct dtproc_proc *p, uint32_t op, const struct wire_site
 	return request_call(p, &req, NULL, 0, reply);
 }
 
-long hold_arm(struct dtproc_proc *p, struct wire_site *sites, size_t n)
+long hold_arm(
+	struct dtproc_proc *p, uint32_t generation, struct wire_site *sites, size_t n)
 {
 	CLEAN(hold_leave) struct hold_guard g = hold_enter(p);
 	struct wire_reply reply;
@@ -208,7 +209,7 @@ long hold_arm(struct dtproc_proc *p, struct wire_site *sites, size_t n)
 		sites[i].reason = 0;
 	}
 	rseq_refuse(p, sites, n);
-	rc = send_sites(p, WIRE_ARM, sites, n, &reply);
+	rc = send_sites(p, WIRE_ARM, generation, sites, n, &reply);
 	if (rc == 0)
 		rc = victim_ctl_get(&p->ctl, sites, n * sizeof *sites);
 	if (rc)
@@ -221,5 +222,5 @@ int hold_disarm(struct dtproc_proc *p, const struct wire_site *sites, size_t n)
 	CLEAN(hold_leave) struct hold_guard g = hold_enter(p);
 	struct wire_reply reply;
 
-	return send_sites(p, WIRE_DISARM, sites, n, &reply);
+	return send_sites(p, WIRE_DISARM, 0, sites, n, &reply);
 }

@@ -124,6 +124,9 @@ int request_call(struct dtproc_proc *p, struct wire_request *req, const int *fds
 		return state_error(p);
 	if (p->hung_up)
 		return err_set(DTPROC_ESTATE, "pid %d is not held any more", (int)p->pid);
+	if (!req->generation)
+		req->generation = p->status.generation;
+	req->react_ms = p->control.started ? p->session->options.react_deadline_ms : 0;
 	rc = victim_ctl_call(&p->ctl, req, fds, nfds, reply, NULL);
 	if (!p->ctl.broken) {
 		state_from_wire(p, reply->state);

@@ -22,6 +22,8 @@ static void set_options(struct dtproc_options *to, const struct dtproc_options *
 		to->cache_limit = HOLD_CACHE_LIMIT;
 	if (!to->stop_deadline_ms)
 		to->stop_deadline_ms = HOLD_DEADLINE_MS;
+	if (!to->react_deadline_ms)
+		to->react_deadline_ms = HOLD_REACT_MS;
 }
 
 int hold_open(const struct dtproc_options *options, struct hold_session **out)

@@ -4,6 +4,11 @@
  *
  * Changes of state are not queued but flagged, so that nothing grows while a client does
  * not react; it learns of the latest.  The end comes last and once.
+ *
+ * Behind a *held* event the task that caused it waits until the client has reacted: new
+ * code shall not run before there are probes in it.  Others run on; requests are served.
+ * A client that does not react in time (E5) costs that time once: held tasks go on, the
+ * client is told, and nothing waits again before it has reacted.
  */
 #include "keeper.h"
 
@@ -81,6 +86,87 @@ static int choose(struct keeper *k, struct wire_event *e, int *fd)
 	return 1;
 }
 
+/* ---------------------------------------------------------------------- held events */
+
+static void find_first(struct keeper *k)
+{
+	k->wait_until = 0;
+	hash_each(&k->tasks, i) {
+		const struct task *t = k->tasks.slots[i].value;
+		if (t->waits && (!k->wait_until || t->waits_until < k->wait_until))
+			k->wait_until = t->waits_until;
+	}
+}
+
+void events_hold(struct keeper *k, struct task *t, enum wire_event_kind kind)
+{
+	if (!k->react_ms || k->late || k->client_gone || !RULE(E5, hold))
+		return;
+	t->waits = (uint8_t)kind;
+	t->waits_for = 0;
+	t->waits_until = now_ns() + k->react_ms * 1000000ull;
+	find_first(k);
+}
+
+/* An event of that kind is told: those wait for its acknowledgement who caused it. */
+static void held_told(struct keeper *k, uint32_t kind, uint32_t seq)
+{
+	hash_each(&k->tasks, i) {
+		struct task *t = k->tasks.slots[i].value;
+		if (t->waits == kind && !t->waits_for)
+			t->waits_for = seq;
+	}
+}
+
+static void go_on(struct keeper *k, struct task *t)
+{
+	t->waits = 0;
+	if (!k->held)
+		task_resume(k, t);
+}
+
+static void held_acked(struct keeper *k, uint32_t seq)
+{
+	if (!k->wait_until)
+		return;
+	hash_each(&k->tasks, i) {
+		struct task *t = k->tasks.slots[i].value;
+		if (t->waits && t->waits_for == seq)
+			go_on(k, t);
+	}
+	find_first(k);
+}
+
+static void tell_late(struct keeper *k, const struct task *t)
+{
+	k->late = 1;
+	err_set(DTPROC_ETIMEOUT,
+		"pid %d: no reaction to its %s within %u ms: it went on, and what it did "
+		"before there were probes is not traced",
+		k->pid, wire_event_name(t->waits), k->react_ms);
+	events_error(k);
+}
+
+int events_expire(struct keeper *k)
+{
+	uint64_t now = k->wait_until ? now_ns() : 0;
+
+	if (!k->wait_until)
+		return -1;
+	if (now < k->wait_until || !RULE(E5, deadline))
+		return (int)((k->wait_until - now) / 1000000 + 1);
+	hash_each(&k->tasks, i) {
+		struct task *t = k->tasks.slots[i].value;
+		if (!t->waits || now < t->waits_until)
+			continue;
+		if (!k->held)
+			tell_late(k, t);
+		go_on(k, t);
+	}
+	find_first(k);
+	return 0;
+}
+
 /* All hits have been told: the victim goes on. */
 static void leave_event(struct keeper *k)
 {
@@ -107,6 +193,7 @@ void events_flush(struct keeper *k)
 	e.state = k->state;
 	e.generation = k->generation;
 	k->ev.outstanding = (uint8_t)e.kind;
+	held_told(k, e.kind, e.seq);
 	log_line("events", 2, "pid %d: %s", k->pid, wire_event_name(e.kind));
 	if (wire_send(WIRE_FD_EVENTS, &e, sizeof e, &fd, fd >= 0, MSG_DONTWAIT))
 		k->client_gone = 1;
@@ -126,4 +213,6 @@ void events_ack(struct keeper *k)
 	}
 	STEP(EVENT_ACKED);
 	k->ev.outstanding = 0;
+	k->late = 0;
+	held_acked(k, a.seq);
 }

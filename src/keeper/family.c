@@ -243,8 +243,10 @@ static void victim_executed(struct keeper *k)
 		return;
 	}
 	inject_probe(k);
-	if (k->state != WIRE_ST_START)
-		k->ev.want_exec = 1;
+	if (k->state == WIRE_ST_START)
+		return;
+	k->ev.want_exec = 1;
+	events_hold(k, t, WIRE_EV_EXEC);
 }
 
 /* A sharer has a memory of its own now. */

@@ -49,8 +49,11 @@ struct task {
 	uint8_t stepping;  /* the trap of a step is still to come; then `mask` is put back
 			    */
 	uint8_t owed_stop; /* a SIGSTOP came while nothing could be delivered */
-	int sig;           /* to deliver when resumed */
-	dtproc_addr skip;  /* it has hit the trap here already: go past it, uncounted */
+	uint8_t waits;     /* kind of the held event that it caused: it is not resumed */
+	uint32_t waits_for;   /* ... until this event is acknowledged; 0: not told yet */
+	uint64_t waits_until; /* ... or this is over, in ns */
+	int sig;              /* to deliver when resumed */
+	dtproc_addr skip; /* it has hit the trap here already: go past it, uncounted */
 	/* A hit that the program will repeat for reasons of its own (a restarted call,
 	   a fault that its handler mends): at this PC with this SP it is not counted. */
 	dtproc_addr repeat_pc, repeat_sp;
@@ -144,6 +147,11 @@ struct keeper {
 		char end_text[WIRE_TEXT_MAX];
 		VEC(char *) errors;
 	} ev;
+
+	uint32_t react_ms;   /* for how long a held event waits; 0: it does not */
+	uint64_t wait_until; /* ns; the first of the tasks' waits_until; 0: none waits */
+	uint8_t late;        /* a reaction was waited for in vain: no more until it comes
+			      */
 
 	uint32_t request_seq;
 	uint64_t pause_from; /* ns; when the stop of all threads began */
@@ -376,6 +384,14 @@ int setid_reexec(struct keeper *, struct task *);
 
 void events_error(struct keeper *); /* queues err_text() */
 void events_end(struct keeper *, uint32_t kind, int code, const char *text);
+/*
+ * A held event: the task that caused it, stopped, waits until the client has reacted to
+ * the next event of that kind, or react_ms are over (E5).  Who calls this has the event
+ * told.
+ */
+void events_hold(struct keeper *, struct task *, enum wire_event_kind);
+/* Lets those go on that have waited long enough; ms until the next is due, or -1. */
+int events_expire(struct keeper *);
 void events_flush(struct keeper *);
 void events_ack(struct keeper *);
 void keeper_state(struct keeper *, enum wire_state);

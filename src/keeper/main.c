@@ -83,6 +83,8 @@ static int handle_stops(struct keeper *k)
 {
 	struct wait_event ev;
 
+	if (k->held == 2)
+		stop_as_wanted(k);
 	for (int i = 0; i < STOPS_A_ROUND; i++) {
 		if (!next_stop(k, &ev))
 			return 0;
@@ -128,11 +130,12 @@ static void loop(struct keeper *k)
 		int more = handle_stops(k);
 
 		free_sharers(k);
+		int wait_ms = events_expire(k);
 		events_flush(k);
 		if (k->client_gone)
 			end_client_gone(k);
 		else
-			look_around(k, more || k->hot ? 0 : -1);
+			look_around(k, more || k->hot || k->held == 2 ? 0 : wait_ms);
 	}
 }
 

@@ -15,6 +15,7 @@
 
 #define BULK_MAX (256u << 20)
 #define PROGRAMS_MAX 4096u
+#define REACT_MAX_MS 600000u
 
 struct call {
 	const struct wire_request *req;
@@ -61,19 +62,39 @@ static int bulk_take(const struct wire_request *req, size_t size, void *out)
 
 /* --------------------------------------------------------- a moment's stillness */
 
-/* Stops a victim that runs; *was: to be given to still_end(). */
-static int still_begin(struct keeper *k, int *was)
-{
-	*was = k->held == 1;
-	return *was ? 0 : stops_hold(k);
-}
-
 static void still_end(struct keeper *k, int was)
 {
 	if (!was)
 		stops_release(k);
 	else if (k->state == WIRE_ST_EVENT)
 		sites_plant(k);
+}
+
+/* Is the image still the one that the request was made for? */
+static int same_image(struct keeper *k, const struct wire_request *req)
+{
+	if (!req->generation || req->generation == k->generation || !RULE(F1, stale))
+		return 0;
+	return err_set(
+		DTPROC_EIMAGE, "pid %d has executed another program meanwhile", k->pid);
+}
+
+/*
+ * Stops a victim that runs; *was: to be given to still_end().  It may execute another
+ * program while it is being stopped.
+ */
+static int still_begin(struct keeper *k, const struct wire_request *req, int *was)
+{
+	int code;
+
+	*was = k->held == 1;
+	code = *was ? 0 : stops_hold(k);
+	if (code)
+		return code;
+	code = same_image(k, req);
+	if (code)
+		still_end(k, *was);
+	return code;
 }
 
 /* ------------------------------------------------------------------ requests */
@@ -236,7 +257,7 @@ static int op_arm(struct keeper *k, struct call *c)
 	CLEAN_FREE struct wire_site *w = NULL;
 	int was, code = bulk_take(c->req, sizeof *w, &w);
 
-	if (code || (code = still_begin(k, &was)))
+	if (code || (code = still_begin(k, c->req, &was)))
 		return code;
 	for (size_t i = 0; i < c->req->count; i++)
 		site_want(k, &w[i]);
@@ -262,8 +283,10 @@ static int op_disarm(struct keeper *k, struct call *c)
 	CLEAN_FREE struct wire_site *w = NULL;
 	int was, code = bulk_take(c->req, sizeof *w, &w);
 
-	if (code || (code = still_begin(k, &was)))
-		return code;
+	if (!code)
+		code = still_begin(k, c->req, &was);
+	if (code) /* an exec has taken them out already */
+		return code == DTPROC_EIMAGE ? 0 : code;
 	STEP(DISARM_HELD);
 	if (c->req->count >= MANY) /* by pages; those that stay are planted again */
 		sites_lift(k);
@@ -279,6 +302,8 @@ static int op_write(struct keeper *k, struct call *c)
 	CLEAN_FREE unsigned char *buf = NULL;
 	int code = bulk_take(c->req, 1, &buf);
 
+	if (!code)
+		code = same_image(k, c->req);
 	if (code)
 		return code;
 	long n = sites_write(k, c->req->addr, buf, c->req->count);
@@ -305,7 +330,7 @@ static void list_threads(struct keeper *k, struct wire_thread *out, size_t *n)
 
 static int op_threads(struct keeper *k, struct call *c)
 {
-	int was, code = still_begin(k, &was);
+	int was, code = still_begin(k, c->req, &was);
 	size_t n = 0;
 
 	if (code)
@@ -324,7 +349,7 @@ static int op_regs(struct keeper *k, struct call *c)
 {
 	struct user_regs_struct regs;
 	struct task *t;
-	int was, code = still_begin(k, &was);
+	int was, code = still_begin(k, c->req, &was);
 
 	if (code)
 		return code;
@@ -442,6 +467,7 @@ void serve_request(struct keeper *k)
 		return;
 	}
 	k->request_seq = req.seq;
+	k->react_ms = req.react_ms < REACT_MAX_MS ? req.react_ms : REACT_MAX_MS;
 	log_line("keeper", 2, "pid %d: %s", k->pid, wire_op_name(req.op));
 	rep.op = req.op;
 	rep.seq = req.seq;

@@ -138,6 +138,7 @@ int start_victim(
 	close(WIRE_FD_STUB);
 	if (!code) {
 		keeper_state(k, WIRE_ST_IDLE);
+		k->generation = k->ledger->generation = 1;
 		k->ev.want_job = k->stopped_by != 0;
 		return 0;
 	}

@@ -62,7 +62,7 @@ void task_resume(struct keeper *k, struct task *t)
 {
 	int sig = t->sig;
 
-	if (t->run != TASK_STOPPED)
+	if (t->run != TASK_STOPPED || t->waits)
 		return;
 	if (t->skip && go_past(k, t)) {
 		k->held = 2; /* wanted: a stop of all, so that it can be stepped */

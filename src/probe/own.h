@@ -8,6 +8,8 @@
 #include <object/object.h>
 #include "probe.h"
 
+struct probe_victim;
+
 /* Descriptions of one provider go to it; the others are matched with what there is. */
 struct probe_provider {
 	const char *name;
@@ -15,16 +17,24 @@ struct probe_provider {
 	int (*claims)(const struct probe_desc *);
 	/* As probe_each(), for a description that it claims. */
 	long (*each)(struct probe_table *, const struct probe_desc *, probe_fn *, void *);
+	/* As probe_each_new(), likewise; NULL: nothing ever comes. */
+	long (*each_new)(struct probe_table *, struct probe_victim *,
+		const struct probe_desc *, probe_fn *, void *);
 };
 
 extern const struct probe_provider probe_pid_provider, probe_tick_provider;
 
-/* One object in a victim. */
+/*
+ * One object in a victim.  It stays when the object leaves, for names point into it, and
+ * comes back when the same file does, maybe elsewhere.
+ */
 struct probe_module {
 	struct object *object;
 	const char *name; /* of the object */
 	uint64_t bias;
 	enum { PROBE_LIBRARY, PROBE_PROGRAM } role;
+	uint32_t epoch; /* of the table when it came; 0: it has left */
+	int seen;       /* it is still there */
 };
 
 /* An object that could not be read. */
@@ -39,16 +49,24 @@ struct probe_victim {
 	struct dtproc_proc *proc; /* a reference */
 	pid_t pid;
 	char provider[16]; /* pid4711 */
-	VEC(struct probe_module) modules;
-	dtproc_addr entry; /* AT_ENTRY; 0: not known */
+	VEC(struct probe_module *) modules;
+	VEC(struct probe_module *) retired; /* those that have left */
+	dtproc_addr entry;                  /* AT_ENTRY; 0: not known */
+	uint32_t epoch;                     /* of the table when its image came */
+	uint32_t generation;                /* of that image */
 	VEC(struct probe_skipped) skipped;
-	VEC(struct probe_module) retired; /* of earlier images: names point there */
 };
 
-/* A probe with the chain of its hash bucket. */
+/*
+ * A probe with the chain of its hash bucket.  When its module has left it is *vacant*:
+ * the next probe of that name takes it over, so that IDs and memory do not grow with
+ * each exec or dlopen of the same thing.
+ */
 struct probe_entry {
 	struct probe probe;
-	struct probe_entry *same_place;
+	const struct probe_module *module; /* NULL: it is in none */
+	uint32_t epoch;                    /* of the module, or of the table */
+	struct probe_entry *same_name;
 	char *own_name; /* freed with it, or NULL */
 };
 
@@ -57,20 +75,27 @@ struct probe_table {
 	enum probe_purpose purpose;
 	VEC(struct probe_entry *) entries; /* index: ID - 1 */
 	VEC(struct probe_victim *) victims;
-	struct hash by_place; /* mix of victim and address to struct probe_entry */
+	struct hash by_name; /* of victim, and names or interval, to struct probe_entry */
+	uint32_t epoch;      /* grows when a victim is looked at anew */
 	int released;
+	int may_come; /* probe_may_come() */
 	char why[256];
 };
 
 /*
- * The probe like `wanted` (its id does not matter): the one that is there, or a new one.
- * Strings are kept, not copied, but for `name`.
+ * The probe like `wanted` (its id does not matter) in `module` (NULL: in none): the one
+ * that is there, or a new one.  Strings are kept, not copied, but for `name`.
  */
 int probe_intern(struct probe_table *, const struct probe *wanted,
-	const struct probe **out) MUST_USE;
+	const struct probe_module *module, const struct probe **out) MUST_USE;
 void probe_set_why(struct probe_table *, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* The known victim behind a handle, or NULL. */
+struct probe_victim *probe_victim_of(struct probe_table *, const struct dtproc_proc *);
+/* Brings its modules up to date: what came has the table's epoch. */
+int probe_victim_read(
+	struct probe_table *, struct probe_victim *, enum hold_change) MUST_USE;
 /* The victim with this PID, grabbed if need be, its modules as they are now. */
 int probe_victim_find(struct probe_table *, pid_t, struct probe_victim **out) MUST_USE;
 void probe_victim_release(struct probe_victim *);

@@ -26,6 +26,7 @@ struct walk {
 	const struct probe_desc *desc;
 	struct probe_victim *victim;
 	const struct probe_module *module;
+	uint32_t since; /* modules of that epoch and on */
 	probe_fn *fn;
 	void *arg;
 	long matched;
@@ -80,9 +81,10 @@ static int emit(struct walk *w, const char *function, const char *name, dtproc_a
 		.function = function,
 		.name = name,
 		.proc = w->victim->proc,
-		.addr = addr};
+		.addr = addr,
+		.generation = w->victim->generation};
 	const struct probe *made;
-	int err = probe_intern(w->table, &p, &made);
+	int err = probe_intern(w->table, &p, w->module, &made);
 
 	if (!err)
 		err = w->fn(made, w->arg);
@@ -286,10 +288,12 @@ static void tell_why(const struct walk *w)
 		return;
 	if (!w->modules && skipped)
 		probe_set_why(t, "%s", skipped->why);
-	else if (!w->modules)
+	else if (!w->modules) {
+		t->may_come =
+			!glob_is_pattern(d->module) && hold_created(w->victim->proc);
 		probe_set_why(t, "pid %d has no object called %s", (int)w->victim->pid,
 			d->module);
-	else if (w->functions && parse_hex(d->name, &(uint64_t){0}))
+	} else if (w->functions && parse_hex(d->name, &(uint64_t){0}))
 		probe_set_why(t, "no instruction begins at offset %s", d->name);
 	else if (w->functions)
 		probe_set_why(
@@ -305,8 +309,9 @@ static int in_modules(struct walk *w)
 	for (size_t i = 0; i < w->victim->modules.n; i++) {
 		int err;
 
-		w->module = &w->victim->modules.at[i];
-		if (!probe_module_matches(w->module, w->desc->module))
+		w->module = w->victim->modules.at[i];
+		if (w->module->epoch < w->since ||
+			!probe_module_matches(w->module, w->desc->module))
 			continue;
 		err = in_module(w);
 		if (err)
@@ -334,4 +339,24 @@ static long each(
 	return w.matched;
 }
 
-const struct probe_provider probe_pid_provider = {"pid", claims, each};
+static long each_new(struct probe_table *t, struct probe_victim *v,
+	const struct probe_desc *d, probe_fn *fn, void *arg)
+{
+	struct walk w = {.table = t,
+		.desc = d,
+		.victim = v,
+		.since = t->epoch,
+		.fn = fn,
+		.arg = arg};
+	int err = 0;
+
+	if (pid_of(d->provider) != v->pid)
+		return 0;
+	if (strcmp(d->function, "-"))
+		err = in_modules(&w);
+	else if (v->epoch == t->epoch) /* an address: in another image it is another */
+		err = at_address(&w);
+	return err ? err : w.matched;
+}
+
+const struct probe_provider probe_pid_provider = {"pid", claims, each, each_new};

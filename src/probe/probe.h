@@ -7,7 +7,8 @@
  * A provider never sees a program; who asks for a probe decides what runs there.  IDs
  * are given in the order in which probes are made, so one script on one program has the
  * same IDs each time.  A probe stays until its table is closed, that of a dead victim
- * too: records name it.
+ * too: records name it.  One whose place is gone (by an exec, a dlclose) keeps names and
+ * ID, and comes back, with another address maybe, when something of those names does.
  *
  * Threads: one at a time for a table.
  */
@@ -32,6 +33,7 @@ struct probe {
 	uint64_t interval_ns;                            /* PROBE_TICK */
 	struct dtproc_proc *proc; /* PROBE_ADDRESS; until probe_table_release() */
 	dtproc_addr addr;         /* PROBE_ADDRESS */
+	uint32_t generation;      /* of the victim's image when that was its address */
 };
 
 /* A description with its macros expanded; "" matches all. */
@@ -62,6 +64,24 @@ typedef int probe_fn(const struct probe *, void *arg);
  */
 long probe_each(struct probe_table *, const struct probe_desc *, probe_fn *fn,
 	void *arg) MUST_USE;
+/*
+ * Brings the table up to date with a change of a victim, whose handle is locked; those
+ * that no description has named yet are no error.
+ */
+int probe_refresh(struct probe_table *, struct dtproc_proc *, enum hold_change) MUST_USE;
+/*
+ * As probe_each(), for what the last probe_refresh() has found of that victim alone.  It
+ * takes no other handle's lock.
+ */
+long probe_each_new(struct probe_table *, struct dtproc_proc *, const struct probe_desc *,
+	probe_fn *fn, void *arg) MUST_USE;
+/* Has the victim executed another program since it was looked at? */
+int probe_is_stale(struct probe_table *, struct dtproc_proc *);
+/*
+ * Did the last probe_each() find nothing because the object that it names is not there
+ * yet, in a victim that we created?
+ */
+int probe_may_come(const struct probe_table *);
 /* Why the last probe_each() found nothing, or left things out; "" if that is unknown. */
 const char *probe_why_none(const struct probe_table *);
 /* The probe of this ID, or NULL. */

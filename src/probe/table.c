@@ -32,18 +32,52 @@ const char *probe_why_none(const struct probe_table *t)
 	return t->why;
 }
 
-static uint64_t place_of(const struct probe *p)
+static uint64_t name_of(const struct probe *p)
 {
-	if (p->kind == PROBE_ADDRESS)
-		return hash_mix((uintptr_t)p->proc ^ hash_mix(p->addr));
-	return hash_mix((uint64_t)p->kind ^ hash_mix(p->interval_ns));
+	uint64_t h = hash_mix((uintptr_t)p->proc ^ (uint64_t)p->kind);
+
+	if (p->kind == PROBE_TICK)
+		return hash_mix(h ^ hash_mix(p->interval_ns));
+	h = hash_mix(h ^ hash_bytes(p->module, strlen(p->module)));
+	h = hash_mix(h ^ hash_bytes(p->function, strlen(p->function)));
+	return hash_mix(h ^ hash_bytes(p->name, strlen(p->name)));
 }
 
 static int is_same(const struct probe *a, const struct probe *b)
 {
-	return a->kind == b->kind && a->proc == b->proc && a->addr == b->addr &&
+	return a->kind == b->kind && a->proc == b->proc &&
 	       strcmp(a->name, b->name) == 0 && strcmp(a->function, b->function) == 0 &&
 	       strcmp(a->module, b->module) == 0 && strcmp(a->provider, b->provider) == 0;
+}
+
+static int is_vacant(const struct probe_entry *e)
+{
+	return e->module && e->module->epoch != e->epoch;
+}
+
+/* The entry of these names that is at that place, or else a vacant one; NULL. */
+static struct probe_entry *find_entry(struct probe_entry *e, const struct probe *wanted)
+{
+	struct probe_entry *vacant = NULL;
+
+	for (; e; e = e->same_name) {
+		if (!is_same(&e->probe, wanted))
+			continue;
+		if (is_vacant(e))
+			vacant = e;
+		else if (e->probe.addr == wanted->addr)
+			return e;
+	}
+	return vacant;
+}
+
+static void settle(struct probe_table *t, struct probe_entry *e,
+	const struct probe_module *module, const struct probe *wanted)
+{
+	e->module = module;
+	e->epoch = module ? module->epoch : t->epoch;
+	e->probe.addr = wanted->addr;
+	e->probe.generation = wanted->generation;
 }
 
 static struct probe_entry *make_entry(const struct probe *wanted, uint32_t id)
@@ -69,31 +103,39 @@ static void free_entry(struct probe_entry *e)
 	free(e);
 }
 
-int probe_intern(
-	struct probe_table *t, const struct probe *wanted, const struct probe **out)
+/* Enters a new one before the others of its name. */
+static int add_entry(struct probe_table *t, const struct probe *wanted, uint64_t name,
+	struct probe_entry **out)
 {
-	uint64_t place = place_of(wanted);
-	struct probe_entry *first = hash_get(&t->by_place, place), *e = first;
+	struct probe_entry *e = make_entry(wanted, (uint32_t)t->entries.n + 1);
 
-	while (e && !is_same(&e->probe, wanted))
-		e = e->same_place;
-	if (e) {
-		*out = &e->probe;
-		return 0;
-	}
-	e = make_entry(wanted, (uint32_t)t->entries.n + 1);
 	if (!e)
 		return err_nomem("a probe");
-	e->same_place = first;
+	e->same_name = hash_get(&t->by_name, name);
 	if (vec_push(&t->entries, e)) {
 		free_entry(e);
 		return err_nomem("probes");
 	}
-	if (hash_put(&t->by_place, place, e)) {
+	if (hash_put(&t->by_name, name, e)) {
 		t->entries.n--;
 		free_entry(e);
 		return err_nomem("probes");
 	}
+	*out = e;
+	return 0;
+}
+
+int probe_intern(struct probe_table *t, const struct probe *wanted,
+	const struct probe_module *module, const struct probe **out)
+{
+	uint64_t name = name_of(wanted);
+	struct probe_entry *e = find_entry(hash_get(&t->by_name, name), wanted);
+	int fresh = !e, err = fresh ? add_entry(t, wanted, name, &e) : 0;
+
+	if (err)
+		return err;
+	if (fresh || is_vacant(e) || !module)
+		settle(t, e, module, wanted);
 	*out = &e->probe;
 	return 0;
 }
@@ -114,7 +156,7 @@ static int make_own_probes(struct probe_table *t)
 
 		p.provider = "dtrace";
 		p.module = p.function = "";
-		err = probe_intern(t, &p, &made);
+		err = probe_intern(t, &p, NULL, &made);
 		if (err)
 			return err;
 	}
@@ -131,6 +173,7 @@ int probe_table_open(struct hold_session *session, enum probe_purpose purpose,
 		return err_nomem("a table of probes");
 	t->session = session;
 	t->purpose = purpose;
+	t->epoch = 1;
 	err = make_own_probes(t);
 	if (err) {
 		probe_table_close(t);
@@ -157,7 +200,7 @@ void probe_table_close(struct probe_table *t)
 		probe_victim_free(t->victims.at[i]);
 	vec_free(&t->entries);
 	vec_free(&t->victims);
-	hash_free(&t->by_place);
+	hash_free(&t->by_name);
 	free(t);
 }
 
@@ -169,17 +212,19 @@ static int matches(const struct probe *p, const struct probe_desc *d)
 	       glob_match(d->function, p->function) && glob_match(d->name, p->name);
 }
 
-static long each_existing(
-	struct probe_table *t, const struct probe_desc *d, probe_fn *fn, void *arg)
+/* Those that came since an epoch. */
+static long each_existing(struct probe_table *t, uint32_t since,
+	const struct probe_desc *d, probe_fn *fn, void *arg)
 {
 	size_t n = t->entries.n;
 	long matched = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		const struct probe *p = &t->entries.at[i]->probe;
+		const struct probe_entry *e = t->entries.at[i];
+		const struct probe *p = &e->probe;
 		int err;
 
-		if (!matches(p, d))
+		if (e->epoch < since || !matches(p, d))
 			continue;
 		err = fn(p, arg);
 		if (err < 0)
@@ -208,15 +253,54 @@ long probe_each(
 	struct probe_table *t, const struct probe_desc *d, probe_fn *fn, void *arg)
 {
 	t->why[0] = 0;
+	t->may_come = 0;
 	if (t->released)
 		return err_set(DTPROC_ESTATE, "the victims were released");
 	for (size_t i = 0; i < sizeof providers / sizeof *providers; i++)
 		if (providers[i]->claims(d))
 			return providers[i]->each(t, d, fn, arg);
-	long matched = each_existing(t, d, fn, arg);
+	long matched = each_existing(t, 0, d, fn, arg);
 	if (matched == 0)
 		look_at_provider(t, d);
 	return matched;
+}
+
+int probe_refresh(struct probe_table *t, struct dtproc_proc *proc, enum hold_change what)
+{
+	struct probe_victim *v = probe_victim_of(t, proc);
+
+	t->epoch++;
+	return v ? probe_victim_read(t, v, what) : 0;
+}
+
+long probe_each_new(struct probe_table *t, struct dtproc_proc *proc,
+	const struct probe_desc *d, probe_fn *fn, void *arg)
+{
+	struct probe_victim *v = probe_victim_of(t, proc);
+
+	if (!v)
+		return 0;
+	for (size_t i = 0; i < sizeof providers / sizeof *providers; i++) {
+		if (!providers[i]->claims(d))
+			continue;
+		return providers[i]->each_new ? providers[i]->each_new(t, v, d, fn, arg)
+					      : 0;
+	}
+	return each_existing(t, t->epoch, d, fn, arg);
+}
+
+int probe_is_stale(struct probe_table *t, struct dtproc_proc *proc)
+{
+	struct probe_victim *v = probe_victim_of(t, proc);
+	struct dtproc_proc_status st;
+
+	dtproc_proc_status(proc, &st);
+	return v && v->generation != st.generation;
+}
+
+int probe_may_come(const struct probe_table *t)
+{
+	return t->may_come;
 }
 
 const struct probe *probe_by_id(const struct probe_table *t, uint32_t id)

@@ -92,10 +92,10 @@ static long each(
 	if (p.interval_ns < SHORTEST_NS)
 		return err_set(DTPROC_ENOPROBE,
 			"profile provider: %s: the shortest interval is 200us", d->name);
-	err = probe_intern(t, &p, &made);
+	err = probe_intern(t, &p, NULL, &made);
 	if (!err)
 		err = fn(made, arg);
 	return err < 0 ? err : 1;
 }
 
-const struct probe_provider probe_tick_provider = {"profile", claims, each};
+const struct probe_provider probe_tick_provider = {"profile", claims, each, NULL};

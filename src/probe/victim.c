@@ -65,7 +65,7 @@ static long find_module(
 	const struct probe_victim *v, const struct object *o, uint64_t bias)
 {
 	for (size_t i = 0; i < v->modules.n; i++)
-		if (v->modules.at[i].object == o && v->modules.at[i].bias == bias)
+		if (v->modules.at[i]->object == o && v->modules.at[i]->bias == bias)
 			return (long)i;
 	return -1;
 }
@@ -107,31 +107,71 @@ static int open_object(struct probe_victim *v, const struct victim_map *m,
 	return 0;
 }
 
-/* The index of an object's module, made if it is not there; takes the reference. */
-static long add_module(struct probe_victim *v, struct object *o, uint64_t bias)
+/* The module of an object that was there before, or a new one; takes the reference. */
+static struct probe_module *make_module(struct probe_victim *v, struct object *o)
 {
-	struct probe_module m = {o, object_name(o), bias, PROBE_LIBRARY};
-	long at = find_module(v, o, bias);
+	struct probe_module *m;
 
-	if (at < 0 && vec_push(&v->modules, m) == 0)
-		return (long)v->modules.n - 1;
-	object_unref(o);
-	return at >= 0 ? at : err_nomem("modules");
+	for (size_t i = 0; i < v->retired.n; i++) {
+		m = v->retired.at[i];
+		if (m->object != o)
+			continue;
+		vec_drop(&v->retired, i);
+		object_unref(o);
+		return m;
+	}
+	m = calloc(1, sizeof *m);
+	if (!m) {
+		object_unref(o);
+		return NULL;
+	}
+	m->object = o;
+	m->name = object_name(o);
+	return m;
+}
+
+static void free_module(struct probe_module *m)
+{
+	object_unref(m->object);
+	free(m);
+}
+
+/* The index of an object's module, made if it is not there; takes the reference. */
+static long add_module(
+	struct probe_table *t, struct probe_victim *v, struct object *o, uint64_t bias)
+{
+	long at = find_module(v, o, bias);
+	struct probe_module *m;
+
+	if (at >= 0) {
+		object_unref(o);
+		return at;
+	}
+	m = make_module(v, o);
+	if (!m || vec_push(&v->modules, m)) {
+		if (m)
+			free_module(m);
+		return err_nomem("modules");
+	}
+	m->bias = bias;
+	m->role = PROBE_LIBRARY;
+	m->epoch = t->epoch;
+	return (long)v->modules.n - 1;
 }
 
 /* The program comes first. */
 static void make_program(struct probe_victim *v, size_t at)
 {
-	struct probe_module program = v->modules.at[at];
+	struct probe_module *program = v->modules.at[at];
 
-	program.role = PROBE_PROGRAM;
+	program->role = PROBE_PROGRAM;
 	v->modules.at[at] = v->modules.at[0];
 	v->modules.at[0] = program;
 }
 
 /* Adds the module of an executable mapping; one that cannot be read is no error. */
-static int add_mapping(
-	struct probe_victim *v, const struct victim_map *m, dtproc_addr entry)
+static int add_mapping(struct probe_table *t, struct probe_victim *v,
+	const struct victim_map *m, dtproc_addr entry)
 {
 	int is_entry = entry >= m->start && entry < m->end, err;
 	struct object *o;
@@ -146,22 +186,40 @@ static int add_mapping(
 	err = open_object(v, m, is_entry ? entry : 0, &o, &bias);
 	if (err)
 		return err == DTPROC_ENOMEM ? err : 0;
-	at = add_module(v, o, bias);
+	at = add_module(t, v, o, bias);
 	if (at < 0)
 		return (int)at;
+	v->modules.at[at]->seen = 1;
 	/* An object may have several such mappings: any of them can hold the entry. */
 	if (is_entry)
 		make_program(v, (size_t)at);
 	return 0;
 }
 
-/* Names of probes point into objects: those of an old image are kept. */
-static int retire_modules(struct probe_victim *v)
+/* Those that were not seen have left; their names stay. */
+static int retire_unseen(struct probe_victim *v)
 {
-	for (; v->modules.n; v->modules.n--)
-		if (vec_push(&v->retired, v->modules.at[v->modules.n - 1]))
+	for (size_t i = v->modules.n; i-- > 0;) {
+		struct probe_module *m = v->modules.at[i];
+
+		if (m->seen)
+			continue;
+		if (vec_push(&v->retired, m))
 			return err_nomem("modules");
+		m->epoch = 0;
+		vec_drop(&v->modules, i);
+	}
 	return 0;
+}
+
+static void unsee(struct probe_victim *v)
+{
+	for (size_t i = 0; i < v->modules.n; i++)
+		v->modules.at[i]->seen = 0;
+	for (; v->skipped.n; v->skipped.n--) {
+		free(v->skipped.at[v->skipped.n - 1].name);
+		free(v->skipped.at[v->skipped.n - 1].why);
+	}
 }
 
 /* Files were found by the PID's number: if it lives, they were its own (rule A7). */
@@ -175,22 +233,41 @@ static int still_there(struct probe_victim *v)
 	return err_set(DTPROC_ENOPROC, "pid %d has ended", (int)v->pid);
 }
 
-static int read_modules(struct probe_victim *v)
+static int read_modules(struct probe_table *t, struct probe_victim *v)
 {
 	CLEAN(victim_maps_free) struct victim_maps maps = {0};
 	struct probe_start start = {0};
-	int err = retire_modules(v);
+	struct dtproc_proc_status st;
+	int err;
 
-	if (!err)
-		err = hold_maps(v->proc, &maps);
+	/* What is read behind this may be of a later image, not of an earlier one. */
+	dtproc_proc_status(v->proc, &st);
+	err = hold_maps(v->proc, &maps);
 	if (err)
 		return err;
+	v->generation = st.generation;
 	if (probe_start_of(v->proc, &start))
 		log_line("probe", 1, "%s", err_text());
 	v->entry = start.entry;
+	unsee(v);
 	for (size_t i = 0; i < maps.n && !err; i++)
-		err = add_mapping(v, &maps.at[i], start.entry);
-	return err ? err : still_there(v);
+		err = add_mapping(t, v, &maps.at[i], start.entry);
+	if (!err)
+		err = still_there(v);
+	return err ? err : retire_unseen(v);
+}
+
+int probe_victim_read(
+	struct probe_table *t, struct probe_victim *v, enum hold_change what)
+{
+	int err = 0;
+
+	if (what == HOLD_EXEC) { /* nothing of it is what it was, at the same place too */
+		unsee(v);
+		v->epoch = t->epoch;
+		err = retire_unseen(v);
+	}
+	return err ? err : read_modules(t, v);
 }
 
 void probe_victim_release(struct probe_victim *v)
@@ -202,14 +279,11 @@ void probe_victim_release(struct probe_victim *v)
 
 void probe_victim_free(struct probe_victim *v)
 {
+	unsee(v);
 	for (size_t i = 0; i < v->modules.n; i++)
-		object_unref(v->modules.at[i].object);
+		free_module(v->modules.at[i]);
 	for (size_t i = 0; i < v->retired.n; i++)
-		object_unref(v->retired.at[i].object);
-	for (size_t i = 0; i < v->skipped.n; i++) {
-		free(v->skipped.at[i].name);
-		free(v->skipped.at[i].why);
-	}
+		free_module(v->retired.at[i]);
 	vec_free(&v->modules);
 	vec_free(&v->skipped);
 	vec_free(&v->retired);
@@ -259,7 +333,7 @@ static int add_victim(struct probe_table *t, pid_t pid, struct probe_victim **ou
 	snprintf(v->provider, sizeof v->provider, "pid%d", (int)pid);
 	err = take_handle(t, pid, &v->proc);
 	if (!err)
-		err = read_modules(v);
+		err = read_modules(t, v);
 	if (!err && vec_push(&t->victims, v))
 		err = err_nomem("victims");
 	if (err) {
@@ -268,6 +342,14 @@ static int add_victim(struct probe_table *t, pid_t pid, struct probe_victim **ou
 	}
 	*out = v;
 	return 0;
+}
+
+struct probe_victim *probe_victim_of(struct probe_table *t, const struct dtproc_proc *p)
+{
+	for (size_t i = 0; i < t->victims.n; i++)
+		if (t->victims.at[i]->proc == p)
+			return t->victims.at[i];
+	return NULL;
 }
 
 int probe_victim_find(struct probe_table *t, pid_t pid, struct probe_victim **out)

@@ -202,7 +202,10 @@ enum rt_part {
 /* Formats zeroed memory (a fresh memfd) as a segment. */
 int rt_segment_format(
 	void *mem, size_t size, const struct rt_params *, struct rt_client *out);
-/* Names probe `id`, before it is armed.  Names never change.  RT_EFULL, RT_EINVAL. */
+/*
+ * Names probe `id`, before it is armed.  Names never change: of one that has a name
+ * already it stays.  RT_EFULL, RT_EINVAL.
+ */
 int rt_client_name(struct rt_client *, uint32_t id, const char *const parts[RT_PARTS]);
 /* Tracing is over: programs do not run any more (also set by the exit action). */
 void rt_client_stop(struct rt_client *);

@@ -214,6 +214,8 @@ int rt_client_name(struct rt_client *c, uint32_t id, const char *const parts[RT_
 	text = (char *)c->mem + map.text;
 	if (id >= c->geo.probes)
 		return RT_EINVAL;
+	if (RT_READ(&names[id * RT_PARTS + RT_PART_NAME]))
+		return 0;
 	for (uint32_t i = 0; i < RT_PARTS; i++) {
 		uint32_t offset = id ? RT_READ(&names[(id - 1) * RT_PARTS + i]) : 0;
 		if (offset >= c->name_used)

@@ -12,6 +12,7 @@
  * kept here as a *base*, which is subtracted from what is read later; that cannot be done
  * for min() and max().
  */
+#include <base/clean.h>
 #include <string.h>
 #include "aggregate.h"
 
@@ -211,13 +212,21 @@ static int subtract_bases(struct trace_table *t)
 	return err;
 }
 
+static void collect_units(struct trace_table *t)
+{
+	struct engine_set *engines = t->session->engines;
+	CLEAN(trace_unlock) struct dtproc *locked = trace_lock(t->session);
+
+	for (size_t i = 0; i < engine_units(engines) && !t->err; i++)
+		rt_agg_each(engine_client(engines, i), 0, take_entry, t);
+}
+
 int trace_table_collect(
 	struct dtproc *d, const struct lang_agg *only, struct trace_table *out)
 {
 	struct trace_table t = {.session = d, .only = only};
 
-	for (size_t i = 0; i < engine_units(d->engines) && !t.err; i++)
-		rt_agg_each(engine_client(d->engines, i), 0, take_entry, &t);
+	collect_units(&t);
 	if (t.err) {
 		trace_table_free(&t);
 		return t.err;

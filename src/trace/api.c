@@ -77,21 +77,19 @@ void dtproc_on_notice(struct dtproc *d, dtproc_notice_fn *fn, void *arg)
 	d->notice_arg = arg;
 }
 
-/*
- * In a control thread: the victim executed another program.  Nothing follows it there
- * yet, which must not pass in silence.
- */
-static void on_exec(struct dtproc_proc *p, void *arg)
+static void on_change(struct dtproc_proc *p, enum hold_change what, void *arg)
 {
-	struct dtproc *d = arg;
-	char text[100];
+	trace_refresh(arg, p, what);
+}
 
-	if (__atomic_load_n(&d->phase, __ATOMIC_RELAXED) != TRACE_GOING)
-		return;
-	snprintf(text, sizeof text,
-		"pid %d executed another program: it has no probes any more",
-		(int)dtproc_proc_pid(p));
-	hold_notice_error(p, text);
+static void make_lock(pthread_mutex_t *lock)
+{
+	pthread_mutexattr_t attr;
+
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
+	pthread_mutex_init(lock, &attr);
+	pthread_mutexattr_destroy(&attr);
 }
 
 int dtproc_open(const struct dtproc_options *options, struct dtproc **out)
@@ -103,12 +101,14 @@ int dtproc_open(const struct dtproc_options *options, struct dtproc **out)
 		return err_nomem("a session");
 	d->epoll = d->timer_fd = d->wake_fd = -1;
 	pthread_mutex_init(&d->targets_lock, NULL);
+	make_lock(&d->lock);
 	d->heading_due = 1;
 	trace_options_init(&d->options);
 	err = hold_open(options, &d->hold);
 	if (!err) {
 		hold_on_notice(d->hold, pass_on, d);
-		hold_set_hooks(d->hold, &(struct hold_hooks){.arg = d, .exec = on_exec});
+		hold_set_hooks(
+			d->hold, &(struct hold_hooks){.arg = d, .changed = on_change});
 		err = cg_open(&d->cg);
 	}
 	if (!err)
@@ -131,8 +131,10 @@ void dtproc_close(struct dtproc *d)
 {
 	if (!d)
 		return;
-	if (d->engines && d->phase == TRACE_GOING && !hold_forked(d->hold))
+	if (d->engines && d->phase == TRACE_GOING && !hold_forked(d->hold)) {
+		trace_end(d);
 		engine_disarm(d->engines);
+	}
 	trace_drain_close(d);
 	engine_close(d->engines);
 	probe_table_close(d->probes);
@@ -148,6 +150,7 @@ void dtproc_close(struct dtproc *d)
 	vec_free(&d->timers);
 	vec_free(&d->targets);
 	pthread_mutex_destroy(&d->targets_lock);
+	pthread_mutex_destroy(&d->lock);
 	close_fd(d->epoll);
 	close_fd(d->timer_fd);
 	close_fd(d->wake_fd);

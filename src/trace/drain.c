@@ -8,6 +8,7 @@
  * A fault ends its clause and leaves a record of its own: it becomes a warning in
  * DTrace's words, and fires ERROR.
  */
+#include <base/clean.h>
 #include <string.h>
 #include "own.h"
 
@@ -20,59 +21,76 @@ struct head {
 };
 
 struct trace_drain {
-	size_t n;
-	struct head heads[];
+	VEC(struct head *) heads;
 };
+
+static int add_head(struct trace_drain *d)
+{
+	struct head *h = calloc(1, sizeof *h);
+
+	if (h)
+		h->payload = malloc(RT_RECORD_MAX);
+	if (h && h->payload && !vec_push(&d->heads, h))
+		return 0;
+	if (h)
+		free(h->payload);
+	free(h);
+	return err_nomem("a drain");
+}
+
+int trace_drain_grow(struct dtproc *s)
+{
+	int err = 0;
+
+	while (s->drain->heads.n < engine_units(s->engines) && !err)
+		err = add_head(s->drain);
+	return err;
+}
 
 int trace_drain_open(struct dtproc *s)
 {
-	size_t n = engine_units(s->engines);
-	struct trace_drain *d = calloc(1, sizeof *d + n * sizeof *d->heads);
-
-	if (!d)
-		return err_nomem("a drain");
-	d->n = n;
-	s->drain = d;
-	for (size_t i = 0; i < n; i++) {
-		d->heads[i].payload = malloc(RT_RECORD_MAX);
-		if (!d->heads[i].payload)
-			return err_nomem("a drain");
-	}
-	return 0;
+	s->drain = calloc(1, sizeof *s->drain);
+	return s->drain ? trace_drain_grow(s) : err_nomem("a drain");
 }
 
 void trace_drain_close(struct dtproc *s)
 {
 	struct trace_drain *d = s->drain;
 
-	for (size_t i = 0; d && i < d->n; i++)
-		free(d->heads[i].payload);
+	for (size_t i = 0; d && i < d->heads.n; i++) {
+		free(d->heads.at[i]->payload);
+		free(d->heads.at[i]);
+	}
+	if (d)
+		vec_free(&d->heads);
 	free(d);
 	s->drain = NULL;
 }
 
 static void fill(struct dtproc *s, size_t unit)
 {
-	struct head *h = &s->drain->heads[unit];
+	struct head *h = s->drain->heads.at[unit];
 
 	if (!h->has)
 		h->has = rt_ring_next(engine_client(s->engines, unit), 0, &h->record,
 				 h->payload) == 1;
 }
 
-/* The unit whose oldest record is the oldest of all, or -1: none until then. */
-static long oldest(struct dtproc *s, uint64_t until_ns)
+/* The oldest record of all units; NULL: none until then. */
+static struct head *oldest(struct dtproc *s, uint64_t until_ns)
 {
+	CLEAN(trace_unlock) struct dtproc *locked = trace_lock(s);
 	const struct trace_drain *d = s->drain;
-	long best = -1;
+	struct head *best = NULL;
 
-	for (size_t i = 0; i < d->n; i++) {
+	for (size_t i = 0; i < d->heads.n; i++) {
+		struct head *h = d->heads.at[i];
+
 		fill(s, i);
-		if (!d->heads[i].has || d->heads[i].record.timestamp > until_ns)
+		if (!h->has || h->record.timestamp > until_ns)
 			continue;
-		if (best < 0 ||
-			d->heads[i].record.timestamp < d->heads[best].record.timestamp)
-			best = (long)i;
+		if (!best || h->record.timestamp < best->record.timestamp)
+			best = h;
 	}
 	return best;
 }
@@ -87,7 +105,7 @@ static int shows_value(uint32_t fault)
 static void warn_fault(struct dtproc *s, const struct rt_record *r,
 	const struct rt_fault_record *f, unsigned action)
 {
-	const struct probe *p = probe_by_id(s->probes, r->probe);
+	const struct probe *p = trace_probe(s, r->probe);
 	char value[32] = "", where[32] = "predicate";
 
 	if (shows_value(f->fault))
@@ -117,19 +135,16 @@ static void take_fault(struct dtproc *s, const struct rt_record *r, const void *
 	for (size_t i = 0; i < s->pairs.n; i++)
 		if (s->pairs.at[i].probe->kind == PROBE_ERROR) {
 			/* It fired before whatever ended tracing meanwhile. */
-			engine_fire(
-				s->engines, s->pairs.at[i].probe, ENGINE_ALWAYS, args);
+			trace_fire(s, s->pairs.at[i].probe, ENGINE_ALWAYS, args);
 			break;
 		}
 }
 
 void trace_drain(struct dtproc *s, uint64_t until_ns, FILE *out)
 {
-	long unit;
+	struct head *h;
 
-	while ((unit = oldest(s, until_ns)) >= 0) {
-		struct head *h = &s->drain->heads[unit];
-
+	while ((h = oldest(s, until_ns))) {
 		h->has = 0;
 		if (h->record.kind == RT_RECORD_DATA)
 			trace_print_record(s, &h->record, h->payload, out);
@@ -150,12 +165,25 @@ static void warn_drops(
 	*told = now;
 }
 
+/* The head of a unit, and its drops by now; NULL: there is no such unit. */
+static struct head *look_at(struct dtproc *s, size_t unit, struct rt_drops *now)
+{
+	CLEAN(trace_unlock) struct dtproc *locked = trace_lock(s);
+
+	if (unit >= s->drain->heads.n)
+		return NULL;
+	rt_client_drops(engine_client(s->engines, unit), 0, now);
+	return s->drain->heads.at[unit];
+}
+
 void trace_warn_drops(struct dtproc *s)
 {
-	for (size_t i = 0; i < s->drain->n; i++) {
-		struct rt_drops *told = &s->drain->heads[i].told, now;
+	struct rt_drops now;
+	struct head *h;
 
-		rt_client_drops(engine_client(s->engines, i), 0, &now);
+	for (size_t i = 0; (h = look_at(s, i, &now)); i++) {
+		struct rt_drops *told = &h->told;
+
 		warn_drops(s, i, now.ring, &told->ring, "");
 		warn_drops(s, i, now.agg, &told->agg, "aggregation ");
 		warn_drops(s, i, now.busy, &told->busy, "re-entered probe ");

@@ -3,6 +3,7 @@
  * From compiled scripts to a running trace.  The order is DTrace's: everything is
  * matched, everything is armed, BEGIN fires, and only then the victims run.
  */
+#include <base/clean.h>
 #include <string.h>
 #include <sys/timerfd.h>
 #include "own.h"
@@ -110,24 +111,42 @@ static int start_timers(struct dtproc *d)
 	return 0;
 }
 
+void trace_fire(struct dtproc *d, const struct probe *p, enum engine_when when,
+	const uint64_t args[10])
+{
+	CLEAN(trace_unlock) struct dtproc *locked = trace_lock(d);
+
+	engine_fire(d->engines, p, when, args);
+}
+
 int trace_fire_kind(struct dtproc *d, enum probe_kind kind, enum engine_when when)
 {
 	for (size_t i = 0; i < d->pairs.n; i++) {
 		if (d->pairs.at[i].probe->kind != kind)
 			continue;
-		engine_fire(d->engines, d->pairs.at[i].probe, when, NULL);
+		trace_fire(d, d->pairs.at[i].probe, when, NULL);
 		return 1;
 	}
 	return 0;
 }
 
 /* Has a clause called exit()? */
-int trace_exit_called(const struct dtproc *d)
+int trace_exit_called(struct dtproc *d)
 {
+	CLEAN(trace_unlock) struct dtproc *locked = trace_lock(d);
+
 	for (size_t i = 0; i < engine_units(d->engines); i++)
 		if (rt_client_stopped(engine_client(d->engines, i)))
 			return 1;
 	return 0;
+}
+
+void trace_each_client(struct dtproc *d, void (*fn)(struct rt_client *))
+{
+	CLEAN(trace_unlock) struct dtproc *locked = trace_lock(d);
+
+	for (size_t i = 0; i < engine_units(d->engines); i++)
+		fn(engine_client(d->engines, i));
 }
 
 static int let_run(struct dtproc_proc *p, void *arg)
@@ -189,9 +208,11 @@ int trace_go(struct dtproc *d)
 		take_back(d);
 		return err;
 	}
-	__atomic_store_n(&d->phase, TRACE_GOING, __ATOMIC_RELAXED);
+	err = trace_catch_up(d);
 	d->drained_ns = trace_now();
 	trace_fire_kind(d, PROBE_BEGIN, ENGINE_WHILE_TRACING);
 	/* After an exit() in BEGIN a created victim never runs. */
-	return trace_exit_called(d) ? 0 : hold_each(d->hold, let_run, NULL);
+	if (!err && !trace_exit_called(d))
+		err = hold_each(d->hold, let_run, NULL);
+	return err;
 }

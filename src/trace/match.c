@@ -57,7 +57,7 @@ static int none(struct dtproc *d, const struct trace_script *s, const struct cg_
 {
 	const char *why = desc->id ? "" : probe_why_none(d->probes);
 
-	if (trace_option_on(&d->options, TRACE_ZDEFS))
+	if (trace_option_on(&d->options, TRACE_ZDEFS) || probe_may_come(d->probes))
 		return 0;
 	return blame(s, c, DTPROC_ENOPROBE,
 		"probe description %s does not match any probes", desc->text, why);
@@ -112,7 +112,7 @@ int trace_match(struct dtproc *d)
 	probe_table_close(d->seen);
 	d->seen = NULL;
 	if (!err)
-		d->phase = TRACE_MATCHED;
+		trace_matched(d);
 	return err;
 }
 

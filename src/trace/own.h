@@ -84,7 +84,9 @@ struct dtproc {
 	struct probe_table *probes;
 	struct probe_table *seen; /* by dtproc_each_probe(): keeps objects open */
 	struct engine_set *engines;
+	pthread_mutex_t lock; /* refresh.c; recursive */
 	enum trace_phase phase;
+	unsigned missed; /* 1 << enum hold_change: what came before tracing went on */
 	VEC(struct trace_script) scripts;
 	VEC(struct engine_program) programs; /* of all clauses; parallel to: */
 	VEC(const struct cg_clause *) clauses;
@@ -112,20 +114,41 @@ void trace_warn(struct dtproc *, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 uint64_t trace_now(void);
 
+/* refresh.c: what is new in a victim.  The lock's scope: { CLEAN(trace_unlock) ... } */
+struct dtproc *trace_lock(struct dtproc *);
+void trace_unlock(struct dtproc **);
+/* A handle's hook: matches and arms what is new there. */
+void trace_refresh(struct dtproc *, struct dtproc_proc *, enum hold_change);
+/* The scripts' descriptions have been matched. */
+void trace_matched(struct dtproc *);
+/* From now on changes are followed; what changed before is caught up with. */
+int trace_catch_up(struct dtproc *) MUST_USE;
+/* From now on nothing is refreshed. */
+void trace_end(struct dtproc *);
+/* As probe_by_id(). */
+const struct probe *trace_probe(struct dtproc *, uint32_t id);
+
 /* script.c */
 void trace_scripts_free(struct dtproc *);
 /* match.c: descriptions to pairs. */
 int trace_match(struct dtproc *) MUST_USE;
 /* go.c: arms, and lets run. */
 int trace_go(struct dtproc *) MUST_USE;
-int trace_exit_called(const struct dtproc *);
+int trace_exit_called(struct dtproc *);
 /* Does the client hold victims whose end ends tracing?  Is this one of them? */
 int trace_has_targets(struct dtproc *);
 int trace_is_target(struct dtproc *, pid_t pid);
 int trace_fire_kind(struct dtproc *, enum probe_kind, enum engine_when);
+/* As engine_fire(). */
+void trace_fire(
+	struct dtproc *, const struct probe *, enum engine_when, const uint64_t args[10]);
+/* Each unit's rings may ring the bell again; or none runs a program any more. */
+void trace_each_client(struct dtproc *, void (*fn)(struct rt_client *));
 
 /* drain.c: records in time order, to text. */
 int trace_drain_open(struct dtproc *) MUST_USE;
+/* Makes room for units that came since. */
+int trace_drain_grow(struct dtproc *) MUST_USE;
 void trace_drain_close(struct dtproc *);
 /* Prints the records made until `until_ns`; then those that ERROR made. */
 void trace_drain(struct dtproc *, uint64_t until_ns, FILE *out);
@@ -137,8 +160,8 @@ void trace_print_record(
 	struct dtproc *, const struct rt_record *, const void *payload, FILE *out);
 /* A field as text: its string, or the probe's part.  "" when a hostile one is not sound.
  */
-const char *trace_field_text(const struct dtproc *, const struct cg_field *,
-	const void *base, size_t len, char *buf, size_t size);
+const char *trace_field_text(struct dtproc *, const struct cg_field *, const void *base,
+	size_t len, char *buf, size_t size);
 uint64_t trace_field_number(const struct cg_field *, const void *base, size_t len);
 
 /* format.c: printf. */

@@ -32,13 +32,13 @@ static const char *part_of(const struct probe *p, unsigned part)
 	return part < RT_PARTS ? parts[part] : "";
 }
 
-const char *trace_field_text(const struct dtproc *d, const struct cg_field *f,
-	const void *base, size_t len, char *buf, size_t size)
+const char *trace_field_text(struct dtproc *d, const struct cg_field *f, const void *base,
+	size_t len, char *buf, size_t size)
 {
 	if (f->kind == CG_PROBE) {
 		uint64_t id = trace_field_number(f, base, len);
 		const struct probe *p =
-			id <= UINT32_MAX ? probe_by_id(d->probes, (uint32_t)id) : NULL;
+			id <= UINT32_MAX ? trace_probe(d, (uint32_t)id) : NULL;
 
 		return p ? part_of(p, f->part) : "";
 	}
@@ -57,7 +57,7 @@ const char *trace_field_text(const struct dtproc *d, const struct cg_field *f,
 }
 
 /* A field as a value; a string lies in `buf`. */
-static struct trace_value value_of(const struct dtproc *d, const struct cg_field *f,
+static struct trace_value value_of(struct dtproc *d, const struct cg_field *f,
 	const void *base, size_t len, char *buf, size_t size)
 {
 	struct trace_value v = {.size = f->type_size, .is_signed = f->is_signed};
@@ -147,7 +147,7 @@ void trace_print_record(
 	if (!c)
 		return;
 	if (!quiet)
-		print_prefix(d, r, probe_by_id(d->probes, r->probe), out);
+		print_prefix(d, r, trace_probe(d, r->probe), out);
 	for (unsigned i = 0; i < c->n_actions; i++)
 		print_action(d, &c->actions[i], payload, len, out);
 	if (!quiet)

@@ -64,7 +64,7 @@ static void fire_timers(struct dtproc *d)
 
 		if (t->due_ns > now)
 			continue;
-		engine_fire(d->engines, t->probe, ENGINE_WHILE_TRACING, NULL);
+		trace_fire(d, t->probe, ENGINE_WHILE_TRACING, NULL);
 		t->due_ns += interval * ((now - t->due_ns) / interval + 1);
 	}
 }
@@ -79,8 +79,7 @@ static void wait_for_it(const struct dtproc *d, int timeout_ms)
 
 static void drain_now(struct dtproc *d, FILE *out)
 {
-	for (size_t i = 0; i < engine_units(d->engines); i++)
-		rt_client_answer(engine_client(d->engines, i));
+	trace_each_client(d, rt_client_answer);
 	d->drained_ns = trace_now();
 	trace_drain(d, d->drained_ns, out);
 	trace_warn_drops(d);
@@ -149,9 +148,8 @@ int dtproc_stop(struct dtproc *d, FILE *out)
 {
 	if (d->phase != TRACE_GOING)
 		return 0;
-	__atomic_store_n(&d->phase, TRACE_STOPPED, __ATOMIC_RELAXED);
-	for (size_t i = 0; i < engine_units(d->engines); i++)
-		rt_client_stop(engine_client(d->engines, i));
+	trace_end(d);
+	trace_each_client(d, rt_client_stop);
 	engine_disarm(d->engines);
 	trace_drain(d, UINT64_MAX, out);
 	trace_fire_kind(d, PROBE_END, ENGINE_ALWAYS);

@@ -7,7 +7,8 @@
  * used under the handle's lock).  EVENTS: the keeper sends a wire_event, of which at
  * most one is outstanding; the control thread alone reads it and answers with a
  * wire_ack.  Requests are served while an event awaits its ack.  Neither side ever
- * blocks in send: both sockets hold at least one message of each kind.
+ * blocks in send: both sockets hold at least one message of each kind.  Behind a *held*
+ * event the thread that caused it waits for the ack, wire_request.react_ms at most.
  *
  * Bulk.  Arrays too long for a message lie in the *bulk* memfd, made by the client and
  * passed with WIRE_START: the client writes from offset 0, sends the request with
@@ -25,7 +26,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WIRE_VERSION 2u
+#define WIRE_VERSION 3u
 #define WIRE_MAGIC 0x64747077u /* "dtpw" */
 #define WIRE_TEXT_MAX 400
 
@@ -79,7 +80,7 @@ enum wire_event_kind {
 	WIRE_EV_BREAKPOINT, /* tid, addr: all stopped; ack lets it run */
 	WIRE_EV_STOPPED,    /* by somebody else; code = signal */
 	WIRE_EV_CONTINUED,  /* runs again after that */
-	WIRE_EV_EXEC,       /* generation; carries the new mem descriptor */
+	WIRE_EV_EXEC,       /* generation; carries the new mem descriptor; held */
 	WIRE_EV_EXITED,     /* code = status */
 	WIRE_EV_KILLED,     /* code = signal, and 128 when it left a core */
 	WIRE_EV_LOST,       /* text = why */
@@ -104,6 +105,9 @@ struct wire_request {
 	int32_t pid;
 	uint32_t flags;
 	uint64_t addr, count, arg;
+	uint32_t generation; /* ARM, DISARM, WRITE: for that image alone; 0: any */
+	uint32_t react_ms;   /* for how long the victim waits, from now on, for the
+				reaction to a held event (E5); 0: nobody reacts */
 };
 
 struct wire_reply {

@@ -18,12 +18,11 @@
 #define ONE "pid$target:a.out:victim_target:entry { @calls[probefunc] = count(); }"
 
 enum {
-	ROOT = 1,       /* the victim needs root */
-	LOST = 2,       /* it destroys probes: hits may be lost, which is told */
-	OWN_TEXT = 4,   /* its text need not be the file's */
-	ONE_IMAGE = 8,  /* its first image alone is counted: slot[1] */
-	NO_CREATE = 16, /* what it does behind its start is more than we can follow */
-	HIDES = 32,     /* it refuses those that come later and are not root */
+	ROOT = 1,      /* the victim needs root */
+	LOST = 2,      /* it destroys probes: hits may be lost, which is told */
+	OWN_TEXT = 4,  /* its text need not be the file's */
+	NO_CREATE = 8, /* what it does behind its start is more than we can follow */
+	HIDES = 16,    /* it refuses those that come later and are not root */
 };
 
 struct row {
@@ -75,7 +74,7 @@ struct row {
 	X(copy,           "text copy",              200, 5000,  0) \
 	X(move,           "text move",              200, 5000,  LOST) \
 	X(replace,        "text replace",           200, 5000,  LOST) \
-	X(execs,          "execs",                  20,  500,   ONE_IMAGE | OWN_TEXT)
+	X(execs,          "execs",                  20,  500,   OWN_TEXT)
 /* clang-format on */
 
 static void start(struct vic *v, const struct row *r, int endless)
@@ -90,8 +89,7 @@ static void start(struct vic *v, const struct row *r, int endless)
 static void check_count(const struct row *r, struct vic *v, struct cmd *c)
 {
 	long long n = text_count(cmd_text(c->out), "victim_target");
-	long long calls =
-		(long long)(r->flags & ONE_IMAGE ? v->page->slot[1] : v->page->calls);
+	long long calls = (long long)v->page->calls;
 
 	CHECK(n == calls || (r->flags & LOST && n <= calls),
 		"%s: counted %lld of %lld: %s", r->victim, n, calls, cmd_text(c->err));

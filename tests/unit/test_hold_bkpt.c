@@ -380,7 +380,7 @@ static void run_to(void **state)
 
 static int hooked;
 
-static void count_exec(struct dtproc_proc *q, void *arg)
+static void count_exec(struct dtproc_proc *q, enum hold_change change, void *arg)
 {
 	__atomic_add_fetch(&hooked, 1, __ATOMIC_SEQ_CST);
 }
@@ -395,7 +395,7 @@ static void body_exec(void)
 /* D1, F1: exec drops breakpoints; what the client still points to stays harmless. */
 static void F1_exec_drops_breakpoints(void **state)
 {
-	struct hold_hooks hooks = {.exec = count_exec};
+	struct hold_hooks hooks = {.changed = count_exec};
 	struct hold_session *s2 = session();
 	struct dtproc_proc_status st;
 	static struct seen seen;
@@ -426,6 +426,11 @@ static void F1_exec_drops_breakpoints(void **state)
 	assert_int_equal(dtproc_bkpt_remove(q, b), DTPROC_EINVAL);
 	dtproc_addr at; /* once its linker has mapped it */
 	assert_true(UNTIL(dtproc_proc_symbol(q, "libc", "getpid", &at, NULL) == 0));
+	/* What was found in the old image is not for this one. */
+	struct wire_site site = {.addr = at, .user = 1, .kind = WIRE_SITE_EVENT};
+	assert_int_equal(hold_arm(q, generation, &site, 1), DTPROC_EIMAGE);
+	assert_int_equal(hold_arm(q, generation + 1, &site, 1), 1);
+	assert_ok(hold_disarm(q, &site, 1));
 	dtproc_proc_release(q, DTPROC_RELEASE_DEFAULT);
 	child_end(kid);
 	hold_close(s2);
