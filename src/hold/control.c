@@ -55,6 +55,7 @@ static void react_exec(struct dtproc_proc *p, const struct wire_event *e, int *f
 	bkpt_drop_all(p);
 	if (h->changed)
 		h->changed(p, HOLD_EXEC, h->arg);
+	linker_exec(p);
 }
 
 static void react(struct dtproc_proc *p, const struct wire_event *e, int *fd)
@@ -71,6 +72,9 @@ static void react(struct dtproc_proc *p, const struct wire_event *e, int *fd)
 		break;
 	case WIRE_EV_EXEC:
 		react_exec(p, e, fd);
+		break;
+	case WIRE_EV_OBJECTS:
+		linker_react(p, e);
 		break;
 	case WIRE_EV_EXITED:
 		state_end(p, DTPROC_EXITED, e->code, "");

@@ -84,7 +84,14 @@ struct image {
 	int mem;    /* /proc/PID/mem; -1: not for us */
 	int live;   /* read-only handles: tells whether it is the present one */
 	int shared; /* has its parent's memory (vfork): `live` cannot tell */
-	struct victim_maps maps; /* for symbols: as they were last read; n 0: never */
+	struct victim_maps maps;     /* for symbols: as they were last read; n 0: never */
+	struct victim_linker linker; /* that is followed; brk 0: none */
+};
+
+/* What HOLD_OBJECTS is about, while the layer above reacts. */
+struct changes {
+	const struct wire_range *range;
+	size_t n;
 };
 
 struct dtproc_proc {
@@ -108,6 +115,8 @@ struct dtproc_proc {
 	/* Under `lock`. */
 	struct hold_lock lock;
 	struct image image;
+	struct changes changes;
+	int wants_linker;      /* it is to be followed in later images too */
 	struct victim_ctl ctl; /* HOLD_CONTROL only */
 	int hung_up;           /* the ctl is closed, or was never open */
 	int let_be;            /* lost to a program that is not ours to end (F4) */
@@ -267,6 +276,13 @@ void request_lost(struct dtproc_proc *, const char *why);
 void bkpt_dispatch(struct dtproc_proc *, dtproc_addr addr, pid_t tid);
 void bkpt_drop_all(struct dtproc_proc *); /* exec: they stay as memory alone */
 void bkpt_free_all(struct dtproc_proc *);
+
+/* ----------------------------------------------------------------- linker.c */
+
+/* Objects came or went; the handle is locked. */
+void linker_react(struct dtproc_proc *, const struct wire_event *);
+/* Another image was executed: follows its linker, if that is wanted. */
+void linker_exec(struct dtproc_proc *);
 
 /* ------------------------------------------------------------------- rseq.c */
 

@@ -94,6 +94,20 @@ void hold_leave(struct hold_guard *);
 /* A fresh copy of the victim's mappings; the caller frees it (victim_maps_free). */
 int hold_maps(struct dtproc_proc *, struct victim_maps *out) MUST_USE;
 
+/*
+ * Follows the run-time linker from now on, over every exec: what it loads or unloads is a
+ * change (HOLD_OBJECTS).  1; 0: the program is static, or its linker is not found yet (it
+ * is looked for again at the entry point).  ESITE and others: it cannot be followed.
+ */
+int hold_follow_linker(struct dtproc_proc *) MUST_USE;
+/*
+ * The code that is mapped now, by address, for whoever has the handle locked; until the
+ * lock is left.
+ */
+int hold_code(struct dtproc_proc *, const struct victim_maps **out) MUST_USE;
+/* While HOLD_OBJECTS is reacted to: where something changed.  0: anywhere. */
+size_t hold_changes(struct dtproc_proc *, const struct wire_range **out);
+
 /* Sites that a layer above arms have users below this; event breakpoints above. */
 #define HOLD_USER_MAX 0x80000000u
 

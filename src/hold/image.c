@@ -26,6 +26,7 @@ void image_close(struct image *i)
 	clean_fd(&i->mem);
 	clean_fd(&i->live);
 	i->mem = i->live = -1;
+	i->linker = (struct victim_linker){0};
 	victim_maps_free(&i->maps);
 }
 

@@ -66,6 +66,8 @@ static int choose(struct keeper *k, struct wire_event *e, int *fd)
 		e->kind = WIRE_EV_EXEC;
 		*fd = k->mem;
 		k->ev.want_exec = 0;
+	} else if (k->ev.want_objects && k->state != WIRE_ST_GONE) {
+		linker_tell(k, e);
 	} else if (k->ev.want_job && k->state != WIRE_ST_GONE &&
 		   k->state != WIRE_ST_IDLE) { /* an idle one does not run anyway */
 		e->kind = k->stopped_by ? WIRE_EV_STOPPED : WIRE_EV_CONTINUED;

@@ -13,6 +13,8 @@
 #ifndef KEEPER_KEEPER_H
 #define KEEPER_KEEPER_H
 
+#include "chain.h"
+
 #include <arch/arch.h>
 #include <base/clean.h>
 #include <base/err.h>
@@ -140,6 +142,7 @@ struct keeper {
 		uint8_t outstanding; /* kind of what was told and not acknowledged; 0 */
 		uint8_t want_job;    /* WIRE_EV_STOPPED or CONTINUED is to be told */
 		uint8_t want_exec;
+		uint8_t want_objects;
 		uint8_t want_end;
 		uint32_t seq;
 		uint32_t end_kind;
@@ -171,6 +174,17 @@ struct keeper {
 	struct arch_action trap_action; /* it, as rt_sigaction gives it */
 	dtproc_addr scratch;            /* a writable page in the victim, once needed */
 	dtproc_addr call_at; /* room for arch_call_code() in the vDSO; 0: none */
+
+	struct {
+		dtproc_addr brk, debug; /* 0: not followed; not known yet */
+		struct chain chain;
+		uint8_t came;   /* something did, by the look just taken */
+		uint8_t broken; /* the lists are corrupt */
+		/* Where something changed that is to be told. */
+		uint8_t all; /* anywhere */
+		uint32_t ranges;
+		struct wire_range range[WIRE_RANGES_MAX];
+	} linker;
 
 	struct {
 		dtproc_addr code, data; /* in the victim; 0: not there yet */
@@ -289,8 +303,9 @@ void site_unwant(struct keeper *, dtproc_addr addr, uint32_t user);
 int sites_prepare(struct keeper *);
 /* Forgets all sites without touching memory (exec). */
 void sites_forget(struct keeper *);
-/* Forgets traps whose text is not there any more, and finds those that moved with it. */
-void sites_verify(struct keeper *);
+/* Forgets a trap whose text has gone; who waits for memory to be there goes on waiting.
+ */
+void site_forget(struct keeper *, struct site *);
 /* Puts the original bytes into the memory of a child that has a copy. */
 int sites_clean_copy(struct keeper *, int mem);
 /* The sites that are `wanted`, by address; the caller frees *out. */
@@ -301,6 +316,13 @@ struct site *site_of_slot(struct keeper *, dtproc_addr pc, dtproc_addr *at);
 /* Copies victim memory with the original bytes; bytes read, or -1. */
 long sites_read(struct keeper *, dtproc_addr, void *buf, size_t len);
 long sites_write(struct keeper *, dtproc_addr, const void *buf, size_t len);
+
+/* -------------------------------------------------------------------- home.c */
+
+/* Forgets traps whose text is not there any more, and finds those that moved with it. */
+void sites_verify(struct keeper *);
+/* The same for those that were in [from, to), where an object has left; others run on. */
+void sites_left(struct keeper *, dtproc_addr from, dtproc_addr to);
 
 /* -------------------------------------------------------------------- text.c */
 
@@ -328,6 +350,16 @@ int slot_fill(struct keeper *, dtproc_addr slot, const uint8_t code[ARCH_SLOT_MA
 void slots_flush(struct keeper *);
 /* Room for `len` bytes of code among the slots; 0: none. */
 dtproc_addr slots_take_room(struct keeper *, size_t len);
+
+/* ------------------------------------------------------------------ linker.c */
+
+/* Follows it by a trap at `brk`; `debug`: its r_debug, or 0.  All tasks are stopped. */
+int linker_follow(struct keeper *, dtproc_addr brk, dtproc_addr debug) MUST_USE;
+/* A task has hit that trap, and is past it. */
+void linker_hit(struct keeper *, struct task *);
+/* What has changed, as an event. */
+void linker_tell(struct keeper *, struct wire_event *);
+void linker_forget(struct keeper *);
 
 /* ------------------------------------------------------------------ inject.c */
 

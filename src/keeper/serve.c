@@ -62,11 +62,17 @@ static int bulk_take(const struct wire_request *req, size_t size, void *out)
 
 /* --------------------------------------------------------- a moment's stillness */
 
-static void still_end(struct keeper *k, int was)
+enum still {
+	STILL_MADE,
+	STILL_WAS,
+	STILL_ONE, /* a thread waits for probes in what it loads; the others run on */
+};
+
+static void still_end(struct keeper *k, enum still was)
 {
-	if (!was)
+	if (was == STILL_MADE)
 		stops_release(k);
-	else if (k->state == WIRE_ST_EVENT)
+	else if (was == STILL_ONE || k->state == WIRE_ST_EVENT)
 		sites_plant(k);
 }
 
@@ -83,11 +89,11 @@ static int same_image(struct keeper *k, const struct wire_request *req)
  * Stops a victim that runs; *was: to be given to still_end().  It may execute another
  * program while it is being stopped.
  */
-static int still_begin(struct keeper *k, const struct wire_request *req, int *was)
+static int still_begin(struct keeper *k, const struct wire_request *req, enum still *was)
 {
 	int code;
 
-	*was = k->held == 1;
+	*was = k->held == 1 ? STILL_WAS : STILL_MADE;
 	code = *was ? 0 : stops_hold(k);
 	if (code)
 		return code;
@@ -252,12 +258,26 @@ static void unwant(struct keeper *k, const struct wire_site *w, size_t n)
 		site_unwant(k, w[i].addr, w[i].user);
 }
 
+/*
+ * To arm what was loaded nobody is stopped: none can be in it, a trap is one byte that is
+ * written when its slot is there, and the thread that waits makes the calls that it
+ * takes.
+ */
+static int arm_begin(struct keeper *k, const struct wire_request *req, enum still *was)
+{
+	if (k->held || !k->wait_until || k->ev.outstanding != WIRE_EV_OBJECTS)
+		return still_begin(k, req, was);
+	*was = STILL_ONE;
+	return same_image(k, req);
+}
+
 static int op_arm(struct keeper *k, struct call *c)
 {
 	CLEAN_FREE struct wire_site *w = NULL;
-	int was, code = bulk_take(c->req, sizeof *w, &w);
+	enum still was;
+	int code = bulk_take(c->req, sizeof *w, &w);
 
-	if (code || (code = still_begin(k, c->req, &was)))
+	if (code || (code = arm_begin(k, c->req, &was)))
 		return code;
 	for (size_t i = 0; i < c->req->count; i++)
 		site_want(k, &w[i]);
@@ -269,7 +289,7 @@ static int op_arm(struct keeper *k, struct call *c)
 	}
 	if (code) /* the client knows of none */
 		unwant(k, w, c->req->count);
-	if (!k->trap_handled)
+	if (!k->trap_handled && was != STILL_ONE)
 		signal_learn_trap(k);
 	still_end(k, was);
 	return code;
@@ -281,7 +301,8 @@ static int op_arm(struct keeper *k, struct call *c)
 static int op_disarm(struct keeper *k, struct call *c)
 {
 	CLEAN_FREE struct wire_site *w = NULL;
-	int was, code = bulk_take(c->req, sizeof *w, &w);
+	enum still was;
+	int code = bulk_take(c->req, sizeof *w, &w);
 
 	if (!code)
 		code = still_begin(k, c->req, &was);
@@ -330,7 +351,8 @@ static void list_threads(struct keeper *k, struct wire_thread *out, size_t *n)
 
 static int op_threads(struct keeper *k, struct call *c)
 {
-	int was, code = still_begin(k, c->req, &was);
+	enum still was;
+	int code = still_begin(k, c->req, &was);
 	size_t n = 0;
 
 	if (code)
@@ -349,7 +371,8 @@ static int op_regs(struct keeper *k, struct call *c)
 {
 	struct user_regs_struct regs;
 	struct task *t;
-	int was, code = still_begin(k, c->req, &was);
+	enum still was;
+	int code = still_begin(k, c->req, &was);
 
 	if (code)
 		return code;
@@ -361,6 +384,18 @@ static int op_regs(struct keeper *k, struct call *c)
 			c->req->pid);
 	c->rep->count = sizeof regs;
 	return bulk_put(&regs, sizeof regs);
+}
+
+static int op_linker(struct keeper *k, struct call *c)
+{
+	enum still was;
+	int code = still_begin(k, c->req, &was);
+
+	if (code)
+		return code;
+	code = linker_follow(k, c->req->addr, c->req->arg);
+	still_end(k, was);
+	return code;
 }
 
 static int op_detach(struct keeper *k, struct call *c)
@@ -391,6 +426,7 @@ static int (*const ops[WIRE_OP_COUNT])(struct keeper *, struct call *) = {
 	[WIRE_REGS] = op_regs,
 	[WIRE_DETACH] = op_detach,
 	[WIRE_FINISH] = op_finish,
+	[WIRE_LINKER] = op_linker,
 };
 
 /* --------------------------------------------------------------------- dispatch */

@@ -6,7 +6,7 @@
  * One whose memory is not mapped stays wanted and is tried again at each preparation
  * (D1).
  */
-#include "keeper.h"
+#include "mappings.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -93,65 +93,10 @@ int sites_clean_copy(struct keeper *k, int mem)
 	return failed ? -1 : 0;
 }
 
-/* --------------------------------------------------------------- preparation */
+/* ------------------------------------------------------ judging an address */
 
-/* Mappings of the victim, to judge an address by; read once for a batch. */
-struct mapping {
-	dtproc_addr from, to;
-	unsigned long offset, inode;
-	char perms[4];
-};
-
-typedef VEC(struct mapping) mappings;
-
-static int read_mappings(struct keeper *k, mappings *out)
+static uint32_t judge_mapping(const struct mapping *m, uint8_t *writable)
 {
-	char line[512];
-	struct mapping m;
-	unsigned long from, to;
-	int failed = 0;
-	FILE *f = proc_open("/proc/%d/maps", live_tid(k));
-
-	if (!f)
-		return err_set(
-			DTPROC_ESYS, "pid %d: its mappings cannot be read", k->pid);
-	while (!failed && fgets(line, sizeof line, f)) {
-		if (sscanf(line, "%lx-%lx %4c %lx %*s %lu", &from, &to, m.perms,
-			    &m.offset, &m.inode) == 5) {
-			m.from = from;
-			m.to = to;
-			failed = vec_push(out, m) ? err_nomem("mappings") : 0;
-		}
-		while (!strchr(line, '\n') && fgets(line, sizeof line, f))
-			;
-	}
-	if (!failed && ferror(f))
-		failed = err_set(
-			DTPROC_ESYS, "pid %d: its mappings cannot be read", k->pid);
-	fclose(f);
-	return failed;
-}
-
-static const struct mapping *mapping_of(const mappings *maps, dtproc_addr addr)
-{
-	size_t lo = 0, hi = maps->n;
-
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-		if (addr < maps->at[mid].from)
-			hi = mid;
-		else if (addr >= maps->at[mid].to)
-			lo = mid + 1;
-		else
-			return &maps->at[mid];
-	}
-	return NULL;
-}
-
-static uint32_t judge_mapping(const mappings *maps, dtproc_addr addr, uint8_t *writable)
-{
-	const struct mapping *m = mapping_of(maps, addr);
-
 	if (!m)
 		return WIRE_REFUSED_UNMAPPED;
 	if (m->perms[2] != 'x')
@@ -164,7 +109,7 @@ static uint32_t judge_mapping(const mappings *maps, dtproc_addr addr, uint8_t *w
 
 /* What preparation sees of the victim: mappings, and the text read last. */
 struct view {
-	mappings maps;
+	struct mappings maps;
 	dtproc_addr base;
 	size_t len;
 	uint8_t text[4096 + ARCH_INSN_MAX];
@@ -204,79 +149,6 @@ static int overlaps(struct keeper *k, const struct site *s)
 	return 0;
 }
 
-/* ------------------------------------------------------------- where text goes */
-
-static uint64_t offset_in(const struct mapping *m, dtproc_addr addr)
-{
-	return m->inode ? m->offset + (addr - m->from) : 0;
-}
-
-static void know_text(struct site *s, const struct mapping *m, size_t n)
-{
-	s->inode = m->inode;
-	s->offset = offset_in(m, s->addr);
-	s->seen = (uint8_t)n;
-}
-
-/* Is there a trap at this address, and behind it what stood behind ours? */
-static int looks_like(struct keeper *k, const struct site *s, dtproc_addr at)
-{
-	uint8_t now[ARCH_INSN_MAX];
-
-	if (pread(k->mem, now, sizeof now, (off_t)at) < s->seen || now[0] != ARCH_TRAP)
-		return 0;
-	for (size_t i = 1; i < s->seen; i++)
-		if (now[i] != s->orig[i] &&
-			(now[i] != ARCH_TRAP || !site_get(k, s->addr + i)))
-			return 0;
-	return 1;
-}
-
-/* The page is the one that the trap was put into, or a copy of it. */
-static int is_home(struct keeper *k, const struct site *s, const struct mapping *m)
-{
-	if (!m)
-		return 0;
-	if (m->inode == s->inode && offset_in(m, s->addr) == s->offset &&
-		(m->inode || m->perms[2] == 'x'))
-		return 1;
-	return looks_like(k, s, s->addr);
-}
-
-/* Text that was moved took the trap along. */
-static void mend_moved(struct keeper *k, const struct site *s, const mappings *maps)
-{
-	for (size_t i = 0; s->inode && i < maps->n; i++) {
-		const struct mapping *m = &maps->at[i];
-		dtproc_addr at = m->from + (s->offset - m->offset);
-		if (m->inode != s->inode || at - m->from >= m->to - m->from ||
-			at == s->addr || !looks_like(k, s, at))
-			continue;
-		if (pwrite(k->mem, s->orig, 1, (off_t)at) != 1)
-			log_line("sites", 1, "pid %d: a trap stays at %#lx", k->pid,
-				(unsigned long)at);
-	}
-}
-
-void sites_verify(struct keeper *k)
-{
-	mappings maps = {0};
-
-	if (!k->sites.n || k->mem < 0 || read_mappings(k, &maps))
-		return;
-	hash_each(&k->sites, i) {
-		struct site *s = k->sites.slots[i].value;
-		if (!s->planted || is_home(k, s, mapping_of(&maps, s->addr)))
-			continue;
-		log_line("sites", 1, "pid %d: the text at %#lx has gone", k->pid,
-			(unsigned long)s->addr);
-		mend_moved(k, s, &maps);
-		s->planted = 0;
-		ledger_leave(k, s);
-	}
-	vec_free(&maps);
-}
-
 /* ---------------------------------------------------------------- preparation */
 
 static uint32_t refusal_of(enum arch_way way)
@@ -304,18 +176,19 @@ static uint32_t fill_slot(struct keeper *k, struct site *s, size_t n, size_t mor
 	return WIRE_REFUSED_NOT;
 }
 
-/* Decodes the instruction and gets its slot; 0, or why not. */
-static uint32_t prepare(struct keeper *k, struct site *s, struct view *v, size_t more)
+/* Decodes the instruction in the mapping `at` and gets its slot; 0, or why not. */
+static uint32_t prepare(struct keeper *k, struct site *s, struct view *v,
+	const struct mapping *at, size_t more)
 {
 	struct arch_moved m = {0};
-	uint32_t why = judge_mapping(&v->maps, s->addr, &s->writable);
+	uint32_t why = judge_mapping(at, &s->writable);
 
 	if (why)
 		return why;
 	long n = view_read(k, v, s->addr, s->orig, sizeof s->orig);
 	if (n <= 0)
 		return WIRE_REFUSED_UNMAPPED;
-	know_text(s, mapping_of(&v->maps, s->addr), (size_t)n);
+	home_learn(s, at, (size_t)n);
 	arch_move(s->orig, (size_t)n, s->addr, s->addr, &m);
 	if (m.way == ARCH_REFUSE_TRAP || m.way == ARCH_REFUSE_DECODE)
 		return refusal_of(m.way);
@@ -343,14 +216,19 @@ int sites_prepare(struct keeper *k)
 	CLEAN_FREE struct view *v = calloc(1, sizeof *v);
 	CLEAN_FREE struct site **s = NULL;
 	size_t n = 0;
+	int code = 0;
 
 	if (!v || sites_sorted(k, is_unready, &s, &n))
 		return err_nomem("making breakpoints ready");
-	int code = n ? read_mappings(k, &v->maps) : 0;
-	for (size_t i = 0; i < n && !code; i++)
-		s[i]->refused = (uint8_t)prepare(k, s[i], v, n - i);
+	v->maps = MAPPINGS_NONE;
+	for (size_t i = 0; i < n && !code; i++) {
+		const struct mapping *at;
+		code = mappings_find(k, &v->maps, s[i]->addr, &at);
+		if (!code)
+			s[i]->refused = (uint8_t)prepare(k, s[i], v, at, n - i);
+	}
 	slots_flush(k);
-	vec_free(&v->maps);
+	mappings_free(&v->maps);
 	return code;
 }
 
@@ -368,17 +246,41 @@ static struct site *site_make(struct keeper *k, dtproc_addr addr)
 	return s;
 }
 
+static void give_slot(struct keeper *k, struct site *s)
+{
+	if (!s->slot)
+		return;
+	hash_take(&k->slots, s->slot);
+	slot_give(k, s->slot);
+	s->slot = 0;
+}
+
+static void site_free(struct keeper *k, struct site *s)
+{
+	hash_take(&k->sites, s->addr);
+	give_slot(k, s);
+	vec_free(&s->users);
+	free(s);
+}
+
 static void site_drop(struct keeper *k, struct site *s)
 {
 	if (RULE(D5, lift) && site_lift(k, s))
 		return; /* stays known, without users: its hits are passed over */
-	hash_take(&k->sites, s->addr);
-	if (s->slot) {
-		hash_take(&k->slots, s->slot);
-		slot_give(k, s->slot);
-	}
-	vec_free(&s->users);
-	free(s);
+	site_free(k, s);
+}
+
+void site_forget(struct keeper *k, struct site *s)
+{
+	s->planted = s->ready = 0;
+	ledger_leave(k, s);
+	hash_take(&k->former, s->addr);
+	give_slot(k, s);
+	for (size_t i = s->users.n; i-- > 0;)
+		if (s->users.at[i].kind == WIRE_SITE_PROBE)
+			vec_drop(&s->users, i);
+	if (!s->users.n)
+		site_free(k, s);
 }
 
 void site_want(struct keeper *k, struct wire_site *w)

@@ -192,6 +192,8 @@ static void on_trap(struct keeper *k, struct task *t)
 	else /* removed between the hit and its report: as if it had never been there */
 		pt_poke_user(t->tid, arch_user_offset(ARCH_PC), addr);
 	signal_mend_trap(k, t);
+	if (s && addr == k->linker.brk && !t->sharer)
+		linker_hit(k, t);
 }
 
 static void tell_end(struct keeper *k, int status)

@@ -32,6 +32,7 @@ struct probe_module {
 	struct object *object;
 	const char *name; /* of the object */
 	uint64_t bias;
+	dtproc_addr start; /* of a mapping of its code */
 	enum { PROBE_LIBRARY, PROBE_PROGRAM } role;
 	uint32_t epoch; /* of the table when it came; 0: it has left */
 	int seen;       /* it is still there */

@@ -190,6 +190,7 @@ static int add_mapping(struct probe_table *t, struct probe_victim *v,
 	if (at < 0)
 		return (int)at;
 	v->modules.at[at]->seen = 1;
+	v->modules.at[at]->start = m->start;
 	/* An object may have several such mappings: any of them can hold the entry. */
 	if (is_entry)
 		make_program(v, (size_t)at);
@@ -212,10 +213,17 @@ static int retire_unseen(struct probe_victim *v)
 	return 0;
 }
 
-static void unsee(struct probe_victim *v)
+/* Those in [from, to) are to be seen again. */
+static void unsee_in(struct probe_victim *v, dtproc_addr from, dtproc_addr to)
 {
 	for (size_t i = 0; i < v->modules.n; i++)
-		v->modules.at[i]->seen = 0;
+		if (v->modules.at[i]->start - from < to - from)
+			v->modules.at[i]->seen = 0;
+}
+
+static void unsee(struct probe_victim *v)
+{
+	unsee_in(v, 0, UINT64_MAX);
 	for (; v->skipped.n; v->skipped.n--) {
 		free(v->skipped.at[v->skipped.n - 1].name);
 		free(v->skipped.at[v->skipped.n - 1].why);
@@ -257,11 +265,39 @@ static int read_modules(struct probe_table *t, struct probe_victim *v)
 	return err ? err : retire_unseen(v);
 }
 
+/* The same where something has changed, and nowhere else. */
+static int read_changes(struct probe_table *t, struct probe_victim *v,
+	const struct wire_range *range, size_t n)
+{
+	const struct victim_maps *code;
+	int err = hold_code(v->proc, &code);
+
+	/* What left is another one when it is there again. */
+	for (size_t i = 0; i < n && !err; i++)
+		if (range[i].left)
+			unsee_in(v, range[i].from, range[i].to);
+	if (!err)
+		err = retire_unseen(v);
+	for (size_t i = 0; i < n && !err; i++)
+		unsee_in(v, range[i].from, range[i].to);
+	for (size_t i = 0; i < n && !err; i++) {
+		const struct victim_map *m = victim_maps_behind(code, range[i].from);
+
+		for (; m < code->at + code->n && m->start < range[i].to && !err; m++)
+			err = add_mapping(t, v, m, v->entry);
+	}
+	return err ? err : retire_unseen(v);
+}
+
 int probe_victim_read(
 	struct probe_table *t, struct probe_victim *v, enum hold_change what)
 {
+	const struct wire_range *range;
+	size_t n = what == HOLD_OBJECTS ? hold_changes(v->proc, &range) : 0;
 	int err = 0;
 
+	if (n)
+		return read_changes(t, v, range, n);
 	if (what == HOLD_EXEC) { /* nothing of it is what it was, at the same place too */
 		unsee(v);
 		v->epoch = t->epoch;

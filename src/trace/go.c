@@ -4,6 +4,7 @@
  * matched, everything is armed, BEGIN fires, and only then the victims run.
  */
 #include <base/clean.h>
+#include <base/clean.h>
 #include <string.h>
 #include <sys/timerfd.h>
 #include "own.h"
@@ -198,6 +199,32 @@ static int check_destructive(struct dtproc *d)
 	return 0;
 }
 
+static int wants_victims(const struct dtproc *d)
+{
+	for (size_t i = 0; i < d->clauses.n; i++)
+		for (unsigned k = 0; k < d->clauses.at[i]->n_descs; k++)
+			if (!d->clauses.at[i]->descs[k].id)
+				return 1;
+	return 0;
+}
+
+/* What it loads from now on gets its probes.  Errors are told and hurt nobody (E3). */
+static int follow_linker(struct dtproc_proc *p, void *arg)
+{
+	CLEAN(hold_leave) struct hold_guard g = hold_enter(p);
+	struct dtproc_proc_status st;
+	int err = hold_follow_linker(p);
+
+	dtproc_proc_status(p, &st);
+	if (st.run >= DTPROC_EXITED)
+		return 0;
+	if (err < 0 && err != DTPROC_ESTATE)
+		hold_notice_error(p, err_text());
+	if (st.run != DTPROC_IDLE) /* it ran since it was looked at */
+		trace_refresh(arg, p, HOLD_OBJECTS);
+	return 0;
+}
+
 int trace_go(struct dtproc *d)
 {
 	int err = check_destructive(d);
@@ -209,6 +236,8 @@ int trace_go(struct dtproc *d)
 		return err;
 	}
 	err = trace_catch_up(d);
+	if (!err && wants_victims(d))
+		err = hold_each(d->hold, follow_linker, d);
 	d->drained_ns = trace_now();
 	trace_fire_kind(d, PROBE_BEGIN, ENGINE_WHILE_TRACING);
 	/* After an exit() in BEGIN a created victim never runs. */

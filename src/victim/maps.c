@@ -7,25 +7,16 @@
 #include "victim.h"
 
 #include <base/clean.h>
+#include <base/procmap.h>
 #include <base/vec.h>
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/sysmacros.h>
 
 #define TEXT_MAX (64u << 20)
-
-/* As of <linux/fs.h> of Linux 6.11. */
-struct map_query {
-	uint64_t size, flags, addr;
-	uint64_t start, end, vm_flags, page_size, offset, inode;
-	uint32_t dev_major, dev_minor, name_size, build_id_size;
-	uint64_t name_addr, build_id_addr;
-};
-#define MAP_QUERY _IOWR('f', 17, struct map_query)
 
 /* A hexadecimal or decimal number that ends with `stop`; moves *at behind that. */
 static int number(
@@ -123,7 +114,7 @@ static int parse(char *names, size_t len, struct victim_maps *out)
 		vec_free(&v);
 		return rc;
 	}
-	*out = (struct victim_maps){v.at, v.n, names};
+	*out = (struct victim_maps){v.at, v.n, v.room, names, len + 1};
 	return 0;
 }
 
@@ -216,14 +207,20 @@ int victim_maps_read(pid_t pid, struct victim_maps *out)
 	return rc;
 }
 
-int victim_maps_still(pid_t pid, const struct victim_map *m)
+static int open_maps(pid_t pid)
 {
-	struct map_query q = {.size = sizeof q, .addr = m->start};
 	char path[40];
 
 	snprintf(path, sizeof path, "/proc/%d/maps", (int)victim_live_tid(pid));
-	CLEAN_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || ioctl(fd, MAP_QUERY, &q) < 0)
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+int victim_maps_still(pid_t pid, const struct victim_map *m)
+{
+	struct procmap q = {.size = sizeof q, .addr = m->start};
+	CLEAN_FD int fd = open_maps(pid);
+
+	if (fd < 0 || ioctl(fd, PROCMAP_ASK, &q) < 0)
 		return 0;
 	return q.start == m->start && q.end == m->end && q.offset == m->offset &&
 	       q.inode == m->inode && makedev(q.dev_major, q.dev_minor) == m->dev;
@@ -232,7 +229,7 @@ int victim_maps_still(pid_t pid, const struct victim_map *m)
 /* ------------------------------------------------------------- one mapping alone */
 
 #define QUERY_NAME_MAX 4096
-/* PROCMAP_QUERY_VMA_EXECUTABLE, _COVERING_OR_NEXT_VMA, _FILE_BACKED_VMA */
+/* PROCPROCMAP_ASK_VMA_EXECUTABLE, _COVERING_OR_NEXT_VMA, _FILE_BACKED_VMA */
 #define QUERY_CODE (0x04u | 0x10u | 0x20u)
 
 static int take_map(const struct victim_map *m, dtproc_addr to, struct victim_map *out)
@@ -248,29 +245,27 @@ static int take_map(const struct victim_map *m, dtproc_addr to, struct victim_ma
 	return 0;
 }
 
-/* As victim_maps_code(); ESYS when the kernel cannot be asked. */
-static int query_code(pid_t tid, dtproc_addr from, dtproc_addr to, struct victim_map *out)
+/* As victim_maps_code(), by a descriptor of maps; ESYS: the kernel cannot be asked. */
+static int query_code(int fd, dtproc_addr from, dtproc_addr to, struct victim_map *out)
 {
-	char path[40], text[QUERY_NAME_MAX + 1];
-	struct map_query q = {.size = sizeof q,
+	char text[QUERY_NAME_MAX + 1];
+	struct procmap q = {.size = sizeof q,
 		.flags = QUERY_CODE,
 		.addr = from,
 		.name_size = QUERY_NAME_MAX,
 		.name_addr = (uintptr_t)text};
 
-	snprintf(path, sizeof path, "/proc/%d/maps", (int)tid);
-	CLEAN_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
-	int failed = fd < 0 || ioctl(fd, MAP_QUERY, &q) < 0;
-	if (failed && errno == ENOENT && fd >= 0)
-		return err_set(DTPROC_ERANGE, "no code is mapped there");
-	if (failed || q.name_size == 0)
+	if (ioctl(fd, PROCMAP_ASK, &q) < 0)
+		return errno == ENOENT ? err_set(DTPROC_ERANGE, "no code is mapped there")
+				       : DTPROC_ESYS;
+	if (q.name_size == 0)
 		return DTPROC_ESYS;
 	struct victim_map m = {.start = q.start,
 		.end = q.end,
 		.offset = q.offset,
 		.dev = makedev(q.dev_major, q.dev_minor),
 		.inode = q.inode,
-		.flags = (unsigned)q.vm_flags & 15};
+		.flags = (unsigned)q.map_flags & 15};
 	name(&m, text, strnlen(text, QUERY_NAME_MAX));
 	return take_map(&m, to, out);
 }
@@ -290,7 +285,8 @@ static int search_code(
 
 int victim_maps_code(pid_t pid, dtproc_addr from, dtproc_addr to, struct victim_map *out)
 {
-	int rc = query_code(victim_live_tid(pid), from, to, out);
+	CLEAN_FD int fd = open_maps(pid);
+	int rc = query_code(fd, from, to, out);
 
 	return rc == DTPROC_ESYS ? search_code(pid, from, to, out) : rc;
 }
@@ -301,25 +297,96 @@ void victim_map_free(struct victim_map *m)
 	m->path = NULL;
 }
 
+/* The code in [from, to), as far as there is any. */
+static int collect(pid_t pid, dtproc_addr from, dtproc_addr to, map_vec *out)
+{
+	CLEAN_FD int fd = open_maps(pid);
+	struct victim_map m;
+	int rc = 0;
+
+	while (from < to && !rc) {
+		rc = query_code(fd, from, to, &m);
+		if (!rc && vec_push(out, m)) {
+			victim_map_free(&m);
+			rc = err_nomem("the memory map");
+		}
+		from = rc ? from : m.end;
+	}
+	return rc == DTPROC_ERANGE ? 0 : rc;
+}
+
+static int owns_name(const struct victim_maps *m, size_t i)
+{
+	return (uintptr_t)m->at[i].path - (uintptr_t)m->names >= m->names_len;
+}
+
+/* Puts `n` mappings into the place of those from index `lo` to before `hi`. */
+static int replace(struct victim_maps *m, size_t lo, size_t hi,
+	const struct victim_map *with, size_t n)
+{
+	if (vec_reserve((void **)&m->at, &m->room, m->n + n, sizeof *m->at))
+		return err_nomem("the memory map");
+	for (size_t i = lo; i < hi; i++)
+		if (owns_name(m, i))
+			victim_map_free(&m->at[i]);
+	memmove(m->at + lo + n, m->at + hi, (m->n - hi) * sizeof *m->at);
+	if (n)
+		memcpy(m->at + lo, with, n * sizeof *with);
+	m->n = m->n + n - (hi - lo);
+	return 0;
+}
+
+int victim_maps_update(pid_t pid, struct victim_maps *m, dtproc_addr from, dtproc_addr to)
+{
+	struct victim_maps all;
+	map_vec now = {0};
+	size_t lo = (size_t)(victim_maps_behind(m, from) - m->at), hi;
+	int rc = collect(pid, from, to, &now);
+
+	for (hi = lo; hi < m->n && m->at[hi].start < to; hi++)
+		;
+	if (rc == 0)
+		rc = replace(m, lo, hi, now.at, now.n);
+	for (size_t i = 0; rc && i < now.n; i++)
+		victim_map_free(&now.at[i]);
+	vec_free(&now);
+	if (rc != DTPROC_ESYS)
+		return rc;
+	rc = victim_maps_read(pid, &all);
+	if (rc == 0) {
+		victim_maps_free(m);
+		*m = all;
+	}
+	return rc;
+}
+
 void victim_maps_free(struct victim_maps *m)
 {
+	for (size_t i = 0; i < m->n; i++)
+		if (owns_name(m, i))
+			victim_map_free(&m->at[i]);
 	free(m->at);
 	free(m->names);
 	*m = (struct victim_maps){0};
 }
 
-const struct victim_map *victim_maps_find(const struct victim_maps *m, dtproc_addr addr)
+const struct victim_map *victim_maps_behind(const struct victim_maps *m, dtproc_addr addr)
 {
 	size_t lo = 0, hi = m->n;
 
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
-		if (addr < m->at[mid].start)
-			hi = mid;
-		else if (addr >= m->at[mid].end)
+		if (m->at[mid].end <= addr)
 			lo = mid + 1;
 		else
-			return &m->at[mid];
+			hi = mid;
 	}
-	return NULL;
+	return m->at + lo;
+}
+
+const struct victim_map *victim_maps_find(const struct victim_maps *m, dtproc_addr addr)
+{
+	const struct victim_map *at = victim_maps_behind(m, addr);
+
+	return at < m->at + m->n && at->start <= addr ? at : NULL;
 }

@@ -26,8 +26,9 @@ struct victim_map {
 
 struct victim_maps {
 	struct victim_map *at; /* by address, without overlap */
-	size_t n;
-	char *names; /* what `path` points into */
+	size_t n, room;
+	char *names; /* what `path` points into, but for those that came by an update */
+	size_t names_len;
 };
 
 /* Reads all mappings; the caller frees the result.  ENOPROC, EPERM, ESYS, ELIMIT. */
@@ -48,6 +49,11 @@ void victim_maps_free(struct victim_maps *);
 int victim_maps_code(
 	pid_t pid, dtproc_addr from, dtproc_addr to, struct victim_map *out) MUST_USE;
 void victim_map_free(struct victim_map *);
+/* Forgets what was mapped in [from, to) and puts the code there that is mapped now. */
+int victim_maps_update(
+	pid_t pid, struct victim_maps *, dtproc_addr from, dtproc_addr to) MUST_USE;
+/* The first that ends behind `addr`, or the end of the array. */
+const struct victim_map *victim_maps_behind(const struct victim_maps *, dtproc_addr addr);
 /* The mapping that holds `addr`, or NULL.  Borrowed. */
 const struct victim_map *victim_maps_find(const struct victim_maps *, dtproc_addr addr);
 

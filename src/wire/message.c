@@ -86,8 +86,12 @@ int wire_check_event(const void *msg, size_t len)
 		return rc;
 	if (e->kind == WIRE_EV_NONE || e->kind >= WIRE_EV_COUNT)
 		return bad("event", "kind");
-	if (e->state >= WIRE_ST_COUNT || !memchr(e->text, 0, sizeof e->text))
-		return bad("event", "state or text");
+	if (e->state >= WIRE_ST_COUNT)
+		return bad("event", "state");
+	if (e->kind == WIRE_EV_OBJECTS)
+		return e->code > (int)WIRE_RANGES_MAX ? bad("event", "ranges") : 0;
+	if (!memchr(e->text, 0, sizeof e->text))
+		return bad("event", "text");
 	return 0;
 }
 

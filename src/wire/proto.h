@@ -63,6 +63,8 @@ enum wire_op {
 	WIRE_REGS,   /* pid = tid -> count = bytes of the arch's register block in bulk */
 	WIRE_DETACH, /* arg = enum wire_end; the keeper replies when it has let go */
 	WIRE_FINISH, /* arg: drop what remains and exit (also at hang-up) */
+	WIRE_LINKER, /* addr = r_brk, arg = r_debug, or 0: follows the run-time linker,
+			from how its lists are now */
 	WIRE_OP_COUNT,
 };
 
@@ -85,6 +87,8 @@ enum wire_event_kind {
 	WIRE_EV_KILLED,     /* code = signal, and 128 when it left a core */
 	WIRE_EV_LOST,       /* text = why */
 	WIRE_EV_ERROR,      /* text; the victim lives on */
+	WIRE_EV_OBJECTS,    /* objects came or went: code = number of ranges in range,
+			       -1: anywhere; held when any came */
 	WIRE_EV_COUNT,
 };
 
@@ -120,13 +124,23 @@ struct wire_reply {
 	char text[WIRE_TEXT_MAX]; /* of the error; NUL-terminated */
 };
 
+/* Addresses at which an object came or has left, and its sites with it. */
+struct wire_range {
+	uint64_t from, to;
+	uint32_t left, pad;
+};
+#define WIRE_RANGES_MAX (WIRE_TEXT_MAX / sizeof(struct wire_range))
+
 struct wire_event {
 	uint32_t magic, version;
 	uint32_t kind, seq;
 	int32_t tid, code;
 	uint32_t state, generation;
 	uint64_t addr;
-	char text[WIRE_TEXT_MAX];
+	union {
+		char text[WIRE_TEXT_MAX];
+		struct wire_range range[WIRE_RANGES_MAX];
+	};
 };
 
 struct wire_ack {
@@ -148,6 +162,7 @@ enum wire_site_kind {
 	WIRE_SITE_EVENT,
 	WIRE_SITE_PROBE,
 	WIRE_SITE_SIGACTION, /* libc's sigaction(): for the keeper's own knowledge */
+	WIRE_SITE_LINKER,    /* r_brk: the keeper's own; never in a request */
 };
 
 /* Why a site was refused. */

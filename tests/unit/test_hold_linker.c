@@ -7,11 +7,16 @@
 
 #include <elf.h>
 
+/* One of tests/victims; this program is in the folder beside. */
 static char *built(const char *name)
 {
-	static char path[512];
+	static char path[800];
+	char self[512] = "";
+	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
 
-	snprintf(path, sizeof path, "%s/%s", getenv("DTPROC_VICTIMS"), name);
+	while (n > 0 && self[n - 1] != '/')
+		n--;
+	snprintf(path, sizeof path, "%.*s../victims/%s", (int)n, self, name);
 	return path;
 }
 
@@ -112,6 +117,89 @@ static void C4_an_end_before_preinit(void **state)
 	hold_close(s);
 }
 
+/* ------------------------------------------------------- what it loads (E1, E2) */
+
+/* What the hook was told: ranges, and whether plug.so is in the list of code. */
+static struct {
+	volatile unsigned changes, ranges, all;
+	volatile int plug;
+} seen;
+
+static void on_change(struct dtproc_proc *p, enum hold_change what, void *arg)
+{
+	const struct victim_maps *code;
+	const struct wire_range *range;
+	int plug = 0;
+
+	if (what != HOLD_OBJECTS || hold_code(p, &code))
+		return;
+	for (size_t i = 0; i < code->n; i++)
+		plug |= strstr(code->at[i].path, "libplug.so") != NULL;
+	size_t n = hold_changes(p, &range);
+	seen.all += n == 0;
+	seen.ranges += (unsigned)n;
+	seen.plug = plug;
+	seen.changes++;
+}
+
+/* A shell that executes `loads`, in another image. */
+static struct dtproc_proc *create_loads(struct hold_session *s, const char *dir)
+{
+	char line[1000];
+
+	snprintf(line, sizeof line, "exec %s keep %s 1", built("loads"), dir);
+	return create_sh(s, line);
+}
+
+static void E2_what_is_loaded(void **state)
+{
+	struct hold_session *s = session();
+	char dir[] = "/tmp/hold-linker-XXXXXX", link[64];
+	struct hold_hooks hooks = {.changed = on_change};
+	struct dtproc_proc *p;
+	dtproc_addr at;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(link, sizeof link, "%s/1.so", dir);
+	assert_int_equal(symlink(built("libplug.so"), link), 0);
+	memset((void *)&seen, 0, sizeof seen);
+	hold_set_hooks(s, &hooks);
+	p = create_loads(s, dir);
+	assert_int_equal(hold_follow_linker(p), 1);
+	assert_int_equal(hold_follow_linker(p), 1);
+	assert_int_equal(run_out(p), 0);
+	/* What shell and program begin with, and plug.so that came and left. */
+	assert_true(seen.changes >= 4 && seen.ranges > seen.changes);
+	assert_false(seen.plug);
+	assert_true(dtproc_proc_symbol(p, NULL, "plug_target", &at, NULL) < 0);
+	dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
+	hold_close(s);
+	unlink(link);
+	rmdir(dir);
+}
+
+/* A victim that was grabbed: what is there already is no change. */
+static void E1_grabbed(void **state)
+{
+	pid_t pid = child_run(body_beat);
+	struct hold_session *s = session();
+	struct hold_hooks hooks = {.changed = on_change};
+	struct dtproc_proc *p;
+	long before = shared->count;
+
+	memset((void *)&seen, 0, sizeof seen);
+	hold_set_hooks(s, &hooks);
+	p = grab_control(s, pid);
+	assert_int_equal(hold_follow_linker(p), 1);
+	assert_true(p->image.linker.debug && p->image.linker.brk);
+	assert_ok(dtproc_proc_continue(p));
+	assert_true(UNTIL(shared->count > before + 5));
+	assert_int_equal(seen.changes, 0);
+	dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
+	hold_close(s);
+	child_end(pid);
+}
+
 /* ----------------------------------------------------- hostile programs (E4) */
 
 /* A victim's memory made up: one page of program headers, dynamic section, r_debug. */
@@ -188,6 +276,8 @@ int main(void)
 		cmocka_unit_test(C4_an_end_before_preinit),
 		cmocka_unit_test(E1_started_by_the_linker),
 		cmocka_unit_test(E1_a_static_program_has_none),
+		cmocka_unit_test(E2_what_is_loaded),
+		cmocka_unit_test(E1_grabbed),
 		cmocka_unit_test(E4_a_program_that_lies),
 	};
 

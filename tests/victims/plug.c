@@ -11,6 +11,12 @@ __attribute__((noinline, noclone)) uint64_t plug_target(uint64_t x)
 	return plug_expect(x);
 }
 
+/* No probe can be set here; it is never called. */
+PLUG_SHOWN __attribute__((naked)) void plug_trap(void)
+{
+	__asm__ volatile("int3; ret");
+}
+
 __attribute__((constructor)) static void begin(void)
 {
 	for (uint64_t i = 0; i < PLUG_BEGIN_CALLS; i++)

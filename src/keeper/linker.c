@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Following the run-time linker (section E).
+ *
+ * The linker calls an empty function, r_brk, when it begins to change its lists and when
+ * it is done.  A trap there stops the thread that changes them, and no other.  The lists
+ * are looked at here; the client is woken only when a consistent list shows something
+ * new, and the thread, which still has the linker's lock and has run no constructor,
+ * waits until the client has reacted (events_hold).
+ *
+ * What is told is where objects came or went, not what the linker says of them: the
+ * client looks up what is mapped there.  Sites in objects that left are forgotten here
+ * and now, without a write: something else may be mapped there by the time the client
+ * hears of it.
+ */
+#include "keeper.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/uio.h>
+
+/* The linker's own user of the site at r_brk. */
+#define USER UINT32_MAX
+
+static long read_some(void *arg, dtproc_addr addr, void *buf, size_t len)
+{
+	struct keeper *k = arg;
+
+	return pread(k->mem, buf, len, (off_t)addr);
+}
+
+static size_t read_entries(
+	void *arg, const dtproc_addr *at, size_t n, struct link_entry *out)
+{
+	struct keeper *k = arg;
+	struct iovec to = {out, n * sizeof *out}, from[IOV_MAX];
+	ssize_t got;
+
+	n = n < IOV_MAX ? n : IOV_MAX;
+	for (size_t i = 0; i < n; i++)
+		from[i] = (struct iovec){(void *)(uintptr_t)at[i], sizeof *out};
+	got = process_vm_readv(k->pid, &to, 1, from, n, 0);
+	return got > 0 ? (size_t)got / sizeof *out : 0;
+}
+
+/* ------------------------------------------------------------------ what has changed */
+
+/* More than a message holds: then all is to be looked at. */
+static void add_range(
+	struct keeper *k, dtproc_addr from, dtproc_addr to, enum chain_change change)
+{
+	struct wire_range *r = &k->linker.range[k->linker.ranges];
+
+	k->ev.want_objects = 1;
+	if (!to || k->linker.ranges == WIRE_RANGES_MAX) {
+		k->linker.all = 1;
+		return;
+	}
+	*r = (struct wire_range){from, to, .left = change == CHAIN_LEFT};
+	k->linker.ranges++;
+}
+
+void linker_tell(struct keeper *k, struct wire_event *e)
+{
+	e->kind = WIRE_EV_OBJECTS;
+	e->code = k->linker.all ? -1 : (int)k->linker.ranges;
+	if (!k->linker.all)
+		memcpy(e->range, k->linker.range, k->linker.ranges * sizeof *e->range);
+	k->linker.ranges = k->linker.all = 0;
+	k->ev.want_objects = 0;
+}
+
+static void on_change(void *arg, const struct chain_object *o, enum chain_change change)
+{
+	struct keeper *k = arg;
+
+	log_line("linker", 2, "pid %d: %s%s at %#lx", k->pid,
+		change == CHAIN_CAME ? "+" : "-", o->name, (unsigned long)o->from);
+	add_range(k, o->from, o->to, change);
+	if (change == CHAIN_CAME)
+		k->linker.came = 1;
+	else if (o->to && RULE(E2, left))
+		sites_left(k, o->from, o->to);
+	else
+		sites_verify(k);
+}
+
+/* The lists lie: nothing that they say is followed from now on (E4). */
+static void give_up(struct keeper *k)
+{
+	char text[WIRE_TEXT_MAX / 2];
+
+	snprintf(text, sizeof text, "%s", err_text());
+	err_set(DTPROC_EPROTO, "pid %d: %s: what it loads from now on is not followed",
+		k->pid, text);
+	events_error(k);
+	k->linker.broken = 1;
+}
+
+static void look(struct keeper *k, chain_told_fn *told)
+{
+	const struct chain_reader r = {read_some, read_entries, k};
+
+	if (!k->linker.broken && k->linker.debug &&
+		chain_look(&k->linker.chain, k->linker.debug, &r, told, k) < 0 &&
+		RULE(E4, broken))
+		give_up(k);
+}
+
+/*
+ * A thread that unloads goes on, unless the client is at something else still: what left
+ * and what came shall not meet in one message, where they could be the same object.
+ */
+static int is_to_wait(struct keeper *k)
+{
+	return k->linker.came || (k->ev.want_objects && k->ev.outstanding);
+}
+
+void linker_hit(struct keeper *k, struct task *t)
+{
+	k->linker.came = 0;
+	if (!k->linker.debug) { /* the client finds it now, and sees all that is there */
+		add_range(k, 0, 0, CHAIN_CAME);
+		k->linker.came = 1;
+	}
+	look(k, on_change);
+	if (is_to_wait(k) && RULE(E2, before))
+		events_hold(k, t, WIRE_EV_OBJECTS);
+}
+
+/* --------------------------------------------------------------------- following */
+
+int linker_follow(struct keeper *k, dtproc_addr brk, dtproc_addr debug)
+{
+	struct wire_site w = {.addr = brk, .user = USER, .kind = WIRE_SITE_LINKER};
+	struct site *s;
+	int code = 0;
+
+	if (k->linker.brk != brk) {
+		linker_forget(k);
+		site_want(k, &w);
+		code = w.result ? w.result : sites_prepare(k);
+	}
+	s = site_get(k, brk);
+	if (!code && (!s || !s->ready))
+		code = err_set(DTPROC_ESITE, "pid %d: no breakpoint at %#lx: %s", k->pid,
+			(unsigned long)brk, wire_refusal_text(s ? s->refused : 0));
+	if (code) {
+		site_unwant(k, brk, USER);
+		return code;
+	}
+	k->linker.brk = brk;
+	k->linker.debug = debug;
+	look(k, NULL);
+	return 0;
+}
+
+void linker_forget(struct keeper *k)
+{
+	if (k->linker.brk)
+		site_unwant(k, k->linker.brk, USER);
+	chain_free(&k->linker.chain);
+	memset(&k->linker, 0, sizeof k->linker);
+	k->ev.want_objects = 0;
+}
