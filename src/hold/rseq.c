@@ -50,7 +50,8 @@ static int still_hold(struct dtproc_proc *p, const struct wire_site *sites, size
 	const struct victim_map *m = NULL;
 
 	for (size_t i = 0; i < n; i++) {
-		if (m && sites[i].addr - m->start < m->end - m->start)
+		if (sites[i].addr >= WIRE_MOMENTS ||
+			(m && sites[i].addr - m->start < m->end - m->start))
 			continue;
 		m = victim_maps_find(&p->image.maps, sites[i].addr);
 		if (!m || !image_maps_still(p, m))

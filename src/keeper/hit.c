@@ -23,7 +23,8 @@ struct cookie {
 	struct keeper *k;
 	struct task *t;
 	struct site *s;
-	uint64_t signals; /* to be sent: bit N - 1 is signal N */
+	uint64_t signals;            /* to be sent: bit N - 1 is signal N */
+	const struct moment *moment; /* NULL: at a place */
 };
 
 static int host_reg(void *cookie, unsigned reg, uint64_t *out)
@@ -31,17 +32,33 @@ static int host_reg(void *cookie, unsigned reg, uint64_t *out)
 	struct cookie *c = cookie;
 	long offset = arch_user_offset(reg);
 
-	if (reg == ARCH_PC) {
+	if (reg == ARCH_PC && !c->moment) {
 		*out = c->s->addr;
 		return 0;
 	}
 	return offset < 0 ? -1 : pt_peek_user(c->t->tid, offset, out);
 }
 
+#define TEXT_ROOM 4096u /* behind a text lie zeros */
+
+static int load_text(const char *text, uint64_t at, void *buf, size_t len)
+{
+	size_t n = strlen(text);
+
+	if (at > TEXT_ROOM || len > TEXT_ROOM - at)
+		return -1;
+	memset(buf, 0, len);
+	if (at < n)
+		memcpy(buf, text + at, n - at < len ? n - at : len);
+	return 0;
+}
+
 static int host_load(void *cookie, uint64_t addr, void *buf, size_t len)
 {
 	struct cookie *c = cookie;
 
+	if (c->moment && c->moment->text && addr >= WIRE_MOMENT_TEXT)
+		return load_text(c->moment->text, addr - WIRE_MOMENT_TEXT, buf, len);
 	return sites_read(c->k, addr, buf, len) == (long)len ? 0 : -1;
 }
 
@@ -51,6 +68,10 @@ static int host_arg(void *cookie, unsigned n, uint64_t *out)
 	long offset = arch_arg_offset(n);
 	uint64_t sp;
 
+	if (c->moment) {
+		*out = n < 10 ? c->moment->args[n] : 0;
+		return 0;
+	}
 	if (offset >= 0)
 		return pt_peek_user(c->t->tid, offset, out);
 	if (pt_peek_user(c->t->tid, arch_user_offset(ARCH_SP), &sp))
@@ -197,9 +218,10 @@ static void send_signals(struct cookie *c)
 		}
 }
 
-static void run_users(struct keeper *k, struct task *t, struct site *s)
+static void run_users(
+	struct keeper *k, struct task *t, struct site *s, const struct moment *moment)
 {
-	struct cookie cookie = {k, t, s, 0};
+	struct cookie cookie = {.k = k, .t = t, .s = s, .moment = moment};
 	struct rt_hit hit = {.view = &k->view,
 		.host = &host,
 		.cookie = &cookie,
@@ -310,8 +332,17 @@ void hit_dispatch(struct keeper *k, struct task *t, struct site *s)
 	if (t->sharer && RULE(F2, uncounted))
 		k->ledger->passed++;
 	else if (!t->repeat_pc || !is_repeat(t, s))
-		run_users(k, t, s);
+		run_users(k, t, s, NULL);
 	go_past(k, t, s);
 	STEP(HIT_PAST);
 	k->hot = 1;
+}
+
+void moment_fire(
+	struct keeper *k, struct task *t, enum wire_moment which, const struct moment *m)
+{
+	struct site *s = site_get(k, WIRE_MOMENTS + which);
+
+	if (s)
+		run_users(k, t, s, m);
 }

@@ -180,6 +180,7 @@ struct keeper {
 		struct chain chain;
 		uint8_t came;   /* something did, by the look just taken */
 		uint8_t broken; /* the lists are corrupt */
+		uint8_t begins; /* the program's own objects are still to come */
 		/* Where something changed that is to be told. */
 		uint8_t all; /* anywhere */
 		uint32_t ranges;
@@ -389,6 +390,13 @@ int guard_is(struct keeper *, const struct arch_action *);
 int task_stat(struct task *, int n, uint64_t *out);
 /* A trap of ours was hit by a stopped task whose PC is behind it. */
 void hit_dispatch(struct keeper *, struct task *, struct site *);
+/* What programs are told of a moment: arg0 and on, and what lies at WIRE_MOMENT_TEXT. */
+struct moment {
+	uint64_t args[10];
+	const char *text; /* NULL: none */
+};
+/* A moment has come for a stopped task. */
+void moment_fire(struct keeper *, struct task *, enum wire_moment, const struct moment *);
 /* signals.c: a signal-delivery stop that is not a hit. */
 void signal_dispatch(struct keeper *, struct task *, int sig);
 /* A stop that may have cut a system call short. */

@@ -71,9 +71,26 @@ void linker_tell(struct keeper *k, struct wire_event *e)
 	k->ev.want_objects = 0;
 }
 
+/* What a look was taken for. */
+struct looker {
+	struct keeper *k;
+	struct task *t;
+};
+
+static void fire(
+	const struct looker *l, const struct chain_object *o, enum chain_change change)
+{
+	const struct moment m = {.args = {WIRE_MOMENT_TEXT, o->from}, .text = o->name};
+
+	if (*o->name) /* the program has none, and was not loaded by its linker */
+		moment_fire(l->k, l->t,
+			change == CHAIN_CAME ? WIRE_MOMENT_LOAD : WIRE_MOMENT_UNLOAD, &m);
+}
+
 static void on_change(void *arg, const struct chain_object *o, enum chain_change change)
 {
-	struct keeper *k = arg;
+	const struct looker *l = arg;
+	struct keeper *k = l->k;
 
 	log_line("linker", 2, "pid %d: %s%s at %#lx", k->pid,
 		change == CHAIN_CAME ? "+" : "-", o->name, (unsigned long)o->from);
@@ -84,6 +101,7 @@ static void on_change(void *arg, const struct chain_object *o, enum chain_change
 		sites_left(k, o->from, o->to);
 	else
 		sites_verify(k);
+	fire(l, o, change);
 }
 
 /* The lists lie: nothing that they say is followed from now on (E4). */
@@ -98,12 +116,13 @@ static void give_up(struct keeper *k)
 	k->linker.broken = 1;
 }
 
-static void look(struct keeper *k, chain_told_fn *told)
+static void look(struct keeper *k, chain_told_fn *told, struct task *t)
 {
+	struct looker l = {k, t};
 	const struct chain_reader r = {read_some, read_entries, k};
 
 	if (!k->linker.broken && k->linker.debug &&
-		chain_look(&k->linker.chain, k->linker.debug, &r, told, k) < 0 &&
+		chain_look(&k->linker.chain, k->linker.debug, &r, told, &l) < 0 &&
 		RULE(E4, broken))
 		give_up(k);
 }
@@ -124,12 +143,24 @@ void linker_hit(struct keeper *k, struct task *t)
 		add_range(k, 0, 0, CHAIN_CAME);
 		k->linker.came = 1;
 	}
-	look(k, on_change);
+	look(k, on_change, t);
+	if (k->linker.came && k->linker.begins) {
+		k->linker.begins = 0;
+		moment_fire(k, t, WIRE_MOMENT_PREINIT, &(struct moment){0});
+	}
 	if (is_to_wait(k) && RULE(E2, before))
 		events_hold(k, t, WIRE_EV_OBJECTS);
 }
 
 /* --------------------------------------------------------------------- following */
+
+/* Has the linker not made its list yet? */
+static int is_early(struct keeper *k, dtproc_addr debug)
+{
+	struct link_debug d = {0};
+
+	return !debug || (read_some(k, debug, &d, sizeof d) > 0 && !d.map);
+}
 
 int linker_follow(struct keeper *k, dtproc_addr brk, dtproc_addr debug)
 {
@@ -152,7 +183,8 @@ int linker_follow(struct keeper *k, dtproc_addr brk, dtproc_addr debug)
 	}
 	k->linker.brk = brk;
 	k->linker.debug = debug;
-	look(k, NULL);
+	k->linker.begins |= is_early(k, debug);
+	look(k, NULL, NULL);
 	return 0;
 }
 

@@ -208,7 +208,7 @@ static uint32_t prepare(struct keeper *k, struct site *s, struct view *v,
 
 static int is_unready(const struct site *s)
 {
-	return !s->ready;
+	return !s->ready && s->addr < WIRE_MOMENTS;
 }
 
 int sites_prepare(struct keeper *k)

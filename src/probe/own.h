@@ -22,7 +22,8 @@ struct probe_provider {
 		const struct probe_desc *, probe_fn *, void *);
 };
 
-extern const struct probe_provider probe_pid_provider, probe_tick_provider;
+extern const struct probe_provider probe_pid_provider, probe_rtld_provider,
+	probe_tick_provider;
 
 /*
  * One object in a victim.  It stays when the object leaves, for names point into it, and
@@ -49,7 +50,7 @@ struct probe_skipped {
 struct probe_victim {
 	struct dtproc_proc *proc; /* a reference */
 	pid_t pid;
-	char provider[16]; /* pid4711 */
+	char provider[16], rtld[16]; /* pid4711, rtld4711 */
 	VEC(struct probe_module *) modules;
 	VEC(struct probe_module *) retired; /* those that have left */
 	dtproc_addr entry;                  /* AT_ENTRY; 0: not known */
@@ -92,6 +93,8 @@ int probe_intern(struct probe_table *, const struct probe *wanted,
 void probe_set_why(struct probe_table *, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* The PID of "pid4711", if `prefix` is "pid"; or 0. */
+pid_t probe_pid_behind(const char *provider, const char *prefix);
 /* The known victim behind a handle, or NULL. */
 struct probe_victim *probe_victim_of(struct probe_table *, const struct dtproc_proc *);
 /* Brings its modules up to date: what came has the table's epoch. */

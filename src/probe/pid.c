@@ -33,19 +33,9 @@ struct walk {
 	unsigned modules, functions, indirect; /* that the description names */
 };
 
-/* The PID of "pid4711", or 0. */
 static pid_t pid_of(const char *provider)
 {
-	long pid = 0;
-
-	if (strncmp(provider, "pid", 3) || !isdigit((unsigned char)provider[3]))
-		return 0;
-	for (const char *s = provider + 3; *s; s++) {
-		if (!isdigit((unsigned char)*s) || pid > INT32_MAX / 10)
-			return 0;
-		pid = pid * 10 + (*s - '0');
-	}
-	return pid <= INT32_MAX ? (pid_t)pid : 0;
+	return probe_pid_behind(provider, "pid");
 }
 
 static int claims(const struct probe_desc *d)

@@ -5,6 +5,7 @@
  * the one that holds the entry point (AT_ENTRY).  Objects that cannot be read (the vDSO,
  * a deleted file without the right to reach it) are left out, and that is logged.
  */
+#include <ctype.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -327,6 +328,21 @@ void probe_victim_free(struct probe_victim *v)
 	free(v);
 }
 
+pid_t probe_pid_behind(const char *provider, const char *prefix)
+{
+	size_t n = strlen(prefix);
+	long pid = 0;
+
+	if (strncmp(provider, prefix, n) || !isdigit((unsigned char)provider[n]))
+		return 0;
+	for (const char *s = provider + n; *s; s++) {
+		if (!isdigit((unsigned char)*s) || pid > INT32_MAX / 10)
+			return 0;
+		pid = pid * 10 + (*s - '0');
+	}
+	return pid <= INT32_MAX ? (pid_t)pid : 0;
+}
+
 struct search {
 	pid_t pid;
 	struct dtproc_proc *found;
@@ -367,6 +383,7 @@ static int add_victim(struct probe_table *t, pid_t pid, struct probe_victim **ou
 		return err_nomem("a victim");
 	v->pid = pid;
 	snprintf(v->provider, sizeof v->provider, "pid%d", (int)pid);
+	snprintf(v->rtld, sizeof v->rtld, "rtld%d", (int)pid);
 	err = take_handle(t, pid, &v->proc);
 	if (!err)
 		err = read_modules(t, v);

@@ -172,8 +172,9 @@ static int by_symbols(pid_t pid, const struct victim_auxv *a, const struct reade
 	l->debug = symbol(o, bias, "_r_debug");
 	l->brk = symbol(o, bias, "_dl_debug_state");
 	dtproc_addr at = l->debug ? 0 : symbol(o, bias, "_dl_debug_addr");
+	/* As long as the linker has not relocated itself, it is one in the file. */
 	if (at && r->read(r->arg, at, &pointer, sizeof pointer) == sizeof pointer)
-		l->debug = pointer;
+		l->debug = pointer && pointer < bias ? pointer + bias : pointer;
 	learn_brk(r, l);
 	return 0;
 }

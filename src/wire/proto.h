@@ -165,6 +165,21 @@ enum wire_site_kind {
 	WIRE_SITE_LINKER,    /* r_brk: the keeper's own; never in a request */
 };
 
+/*
+ * Sites that are no place but a moment of the victim: enum wire_moment for an address in
+ * a page where no program has memory.  Their programs run in the context of the thread
+ * concerned; a text among the arguments is read at WIRE_MOMENT_TEXT.
+ */
+#define WIRE_MOMENT_TEXT 0xffffffffffffe000u
+#define WIRE_MOMENTS 0xfffffffffffff000u
+
+enum wire_moment {
+	WIRE_MOMENT_LOAD,    /* arg0: name of an object, arg1: where it is */
+	WIRE_MOMENT_UNLOAD,  /* the same; nothing of it is there any more */
+	WIRE_MOMENT_PREINIT, /* all that the program begins with is there */
+	WIRE_MOMENT_COUNT,
+};
+
 /* Why a site was refused. */
 enum wire_refusal {
 	WIRE_REFUSED_NOT,
