@@ -36,7 +36,8 @@ struct dtproc_proc *handle_new(struct hold_session *s, pid_t pid, enum hold_kind
 	p->kind = kind;
 	p->ctl = VICTIM_CTL_NONE;
 	p->hung_up = 1;
-	p->pidfd = p->image.mem = p->image.live = p->control.wake = -1;
+	p->pidfd = p->image.mem = p->image.live = p->image.live_maps = p->control.wake =
+		-1;
 	p->status.run = DTPROC_RUNNING;
 	p->status.generation = 1;
 	list_init(&p->bucket);

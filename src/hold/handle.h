@@ -81,9 +81,10 @@ struct control {
 
 /* What is open of the present image; under the handle's lock. */
 struct image {
-	int mem;    /* /proc/PID/mem; -1: not for us */
-	int live;   /* read-only handles: tells whether it is the present one */
-	int shared; /* has its parent's memory (vfork): `live` cannot tell */
+	int mem;       /* /proc/PID/mem; -1: not for us */
+	int live;      /* read-only handles: tells whether it is the present one */
+	int live_maps; /* its maps, to be asked for one; -1: none yet */
+	int shared;    /* has its parent's memory (vfork): `live` cannot tell */
 	struct victim_maps maps;     /* for symbols: as they were last read; n 0: never */
 	struct victim_linker linker; /* that is followed; brk 0: none */
 };

@@ -25,7 +25,8 @@ void image_close(struct image *i)
 {
 	clean_fd(&i->mem);
 	clean_fd(&i->live);
-	i->mem = i->live = -1;
+	clean_fd(&i->live_maps);
+	i->mem = i->live = i->live_maps = -1;
 	i->linker = (struct victim_linker){0};
 	victim_maps_free(&i->maps);
 }
@@ -92,7 +93,7 @@ static int is_present(const struct image *i)
 
 int image_open(struct dtproc_proc *p)
 {
-	struct image fresh = {.mem = -1, .live = -1};
+	struct image fresh = {.mem = -1, .live = -1, .live_maps = -1};
 	int rc = open_parts(p, &fresh);
 
 	if (rc) {

@@ -99,9 +99,11 @@ void linker_exec(struct dtproc_proc *p)
 /* What is told is of the victim's making, but for the numbers; 1: look at everything. */
 static int update(struct dtproc_proc *p, const struct wire_event *e)
 {
+	if (p->image.live_maps < 0)
+		p->image.live_maps = victim_maps_open(p->pid);
 	for (int i = 0; i < e->code; i++)
-		if (victim_maps_update(
-			    p->pid, &p->image.maps, e->range[i].from, e->range[i].to))
+		if (victim_maps_update(p->pid, p->image.live_maps, &p->image.maps,
+			    e->range[i].from, e->range[i].to))
 			return 1;
 	return e->code < 0;
 }

@@ -36,12 +36,43 @@ static void refuse_by(struct dtproc_proc *p, uint64_t at, uint64_t size,
 			refuse_in(&q, sites, n);
 }
 
-static int holds_any(const struct victim_map *m, const struct wire_site *sites, size_t n)
+/* The object is open, where the probes were made of it. */
+static int open_object(
+	struct dtproc_proc *p, const struct victim_map *m, struct object **out)
 {
-	for (size_t i = 0; i < n; i++)
-		if (sites[i].addr - m->start < m->end - m->start)
-			return 1;
-	return 0;
+	const struct object_id id = {m->dev, m->inode};
+
+	*out = object_get_open(&id);
+	return *out ? 0
+		    : object_open_mapped(victim_live_tid(p->pid), m->start, m->end,
+			      m->path, &id, out);
+}
+
+static void refuse_of(struct dtproc_proc *p, const struct victim_map *m,
+	struct wire_site *sites, size_t n)
+{
+	struct object *o;
+	uint64_t value, size, bias;
+
+	if (!m->inode || !(m->flags & VICTIM_MAP_EXEC) || open_object(p, m, &o))
+		return;
+	if (object_rseq(o, &value, &size) && !object_bias(o, m->start, m->offset, &bias))
+		refuse_by(p, value + bias, size, sites, n);
+	object_unref(o);
+}
+
+static int is_in(const struct victim_map *m, const struct wire_site *s)
+{
+	return m && s->addr - m->start < m->end - m->start;
+}
+
+/* The next site that is not in the mapping `m` of the one before; n: none. */
+static size_t next_place(
+	const struct victim_map *m, const struct wire_site *sites, size_t i, size_t n)
+{
+	while (i < n && (sites[i].addr >= WIRE_MOMENTS || is_in(m, &sites[i])))
+		i++;
+	return i;
 }
 
 /* Are the mappings that hold the sites as they were last seen? */
@@ -49,12 +80,9 @@ static int still_hold(struct dtproc_proc *p, const struct wire_site *sites, size
 {
 	const struct victim_map *m = NULL;
 
-	for (size_t i = 0; i < n; i++) {
-		if (sites[i].addr >= WIRE_MOMENTS ||
-			(m && sites[i].addr - m->start < m->end - m->start))
-			continue;
+	for (size_t i = 0; (i = next_place(m, sites, i, n)) < n;) {
 		m = victim_maps_find(&p->image.maps, sites[i].addr);
-		if (!m || !image_maps_still(p, m))
+		if (!m || (!p->image.linker.brk && !image_maps_still(p, m)))
 			return 0;
 	}
 	return 1;
@@ -62,23 +90,13 @@ static int still_hold(struct dtproc_proc *p, const struct wire_site *sites, size
 
 void rseq_refuse(struct dtproc_proc *p, struct wire_site *sites, size_t n)
 {
-	const struct victim_maps *maps = &p->image.maps;
+	const struct victim_map *m = NULL;
 
 	if (!still_hold(p, sites, n) && image_maps_read(p))
 		return;
-	for (size_t i = 0; i < maps->n; i++) {
-		const struct victim_map *m = &maps->at[i];
-		struct object_id id = {m->dev, m->inode};
-		struct object *o;
-		uint64_t value, size, bias;
-		if (!m->inode || !(m->flags & VICTIM_MAP_EXEC) ||
-			!holds_any(m, sites, n) ||
-			object_open_mapped(victim_live_tid(p->pid), m->start, m->end,
-				m->path, &id, &o))
-			continue;
-		if (object_rseq(o, &value, &size) &&
-			!object_bias(o, m->start, m->offset, &bias))
-			refuse_by(p, value + bias, size, sites, n);
-		object_unref(o);
+	for (size_t i = 0; (i = next_place(m, sites, i, n)) < n; i++) {
+		m = victim_maps_find(&p->image.maps, sites[i].addr);
+		if (m)
+			refuse_of(p, m, sites, n);
 	}
 }

@@ -313,10 +313,16 @@ static int look_at_debug(struct look *l, size_t i, dtproc_addr at, dtproc_addr *
 long chain_look(struct chain *c, dtproc_addr debug, const struct chain_reader *r,
 	chain_told_fn *told, void *arg)
 {
-	struct look l = {.chain = c, .r = r, .told = told, .arg = arg};
+	struct look l; /* its entries are not to be cleared each time */
 	size_t i = 0;
 	int rc = 0;
 
+	l.chain = c;
+	l.r = r;
+	l.told = told;
+	l.arg = arg;
+	l.changes = 0;
+	l.first = l.n = 0;
 	for (dtproc_addr at = debug; at && !rc; i++)
 		rc = look_at_debug(&l, i, at, &at);
 	return rc ? rc : l.changes;

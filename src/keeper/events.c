@@ -195,7 +195,8 @@ void events_flush(struct keeper *k)
 	e.state = k->state;
 	e.generation = k->generation;
 	k->ev.outstanding = (uint8_t)e.kind;
-	held_told(k, e.kind, e.seq);
+	if (e.kind != WIRE_EV_OBJECTS || !k->ev.want_objects) /* or there is more */
+		held_told(k, e.kind, e.seq);
 	log_line("events", 2, "pid %d: %s", k->pid, wire_event_name(e.kind));
 	if (wire_send(WIRE_FD_EVENTS, &e, sizeof e, &fd, fd >= 0, MSG_DONTWAIT))
 		k->client_gone = 1;

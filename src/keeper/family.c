@@ -210,7 +210,9 @@ static void forget_image(struct keeper *k)
 	k->ledger->generation = k->generation;
 	if (k->mem >= 0)
 		close(k->mem);
-	k->mem = -1;
+	if (k->maps >= 0)
+		close(k->maps);
+	k->mem = k->maps = -1;
 }
 
 static void lose_victim(struct keeper *k, const char *why)

@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static uint64_t offset_in(const struct mapping *m, dtproc_addr addr)
 {
@@ -63,7 +64,7 @@ static void mend_moved(
 
 void sites_verify(struct keeper *k)
 {
-	CLEAN(mappings_free) struct mappings maps = MAPPINGS_NONE;
+	CLEAN(mappings_free) struct mappings maps = {0};
 
 	if (!k->sites.n || k->mem < 0 || mappings_read(k, &maps))
 		return;
@@ -87,14 +88,14 @@ static int is_there(struct keeper *k, const struct site *s, struct mappings *map
 	const struct mapping *m;
 	uint8_t now = 0;
 
-	return s->planted && text_read(k->mem, s->addr, &now, 1) == 1 &&
+	return s->planted && pread(k->mem, &now, 1, (off_t)s->addr) == 1 &&
 	       now == ARCH_TRAP && !mappings_find(k, maps, s->addr, &m) &&
 	       is_home(k, s, m);
 }
 
 void sites_left(struct keeper *k, dtproc_addr from, dtproc_addr to)
 {
-	CLEAN(mappings_free) struct mappings maps = MAPPINGS_NONE;
+	CLEAN(mappings_free) struct mappings maps = {0};
 	VEC(struct site *) gone = {0};
 
 	hash_each(&k->sites, i) {

@@ -119,6 +119,7 @@ struct keeper {
 	uint8_t stopped_by; /* signal that somebody else stopped the victim with; 0 */
 	int deadline_ms;
 	int mem;    /* /proc/PID/mem, or -1 */
+	int maps;   /* /proc/PID/maps of this image, once asked; or -1 */
 	int victim; /* while it starts: pidfd of the process that is meant; -1 */
 	int signal_fd;
 

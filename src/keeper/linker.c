@@ -37,7 +37,8 @@ static size_t read_entries(
 	struct iovec to = {out, n * sizeof *out}, from[IOV_MAX];
 	ssize_t got;
 
-	n = n < IOV_MAX ? n : IOV_MAX;
+	if (n > IOV_MAX)
+		n = IOV_MAX;
 	for (size_t i = 0; i < n; i++)
 		from[i] = (struct iovec){(void *)(uintptr_t)at[i], sizeof *out};
 	got = process_vm_readv(k->pid, &to, 1, from, n, 0);
@@ -61,14 +62,20 @@ static void add_range(
 	k->linker.ranges++;
 }
 
+/* What left goes first: in a look at everything it could be there again. */
 void linker_tell(struct keeper *k, struct wire_event *e)
 {
 	e->kind = WIRE_EV_OBJECTS;
-	e->code = k->linker.all ? -1 : (int)k->linker.ranges;
-	if (!k->linker.all)
-		memcpy(e->range, k->linker.range, k->linker.ranges * sizeof *e->range);
-	k->linker.ranges = k->linker.all = 0;
-	k->ev.want_objects = 0;
+	e->code = 0;
+	for (uint32_t i = 0; i < k->linker.ranges; i++)
+		if (!k->linker.all || k->linker.range[i].left)
+			e->range[e->code++] = k->linker.range[i];
+	k->linker.ranges = 0;
+	if (k->linker.all && !e->code)
+		e->code = -1;
+	if (e->code < 0)
+		k->linker.all = 0;
+	k->ev.want_objects = k->linker.all;
 }
 
 /* What a look was taken for. */
@@ -133,7 +140,8 @@ static void look(struct keeper *k, chain_told_fn *told, struct task *t)
  */
 static int is_to_wait(struct keeper *k)
 {
-	return k->linker.came || (k->ev.want_objects && k->ev.outstanding);
+	return k->linker.came || k->linker.all ||
+	       (k->ev.want_objects && k->ev.outstanding);
 }
 
 void linker_hit(struct keeper *k, struct task *t)
@@ -148,8 +156,10 @@ void linker_hit(struct keeper *k, struct task *t)
 		k->linker.begins = 0;
 		moment_fire(k, t, WIRE_MOMENT_PREINIT, &(struct moment){0});
 	}
-	if (is_to_wait(k) && RULE(E2, before))
+	if (is_to_wait(k) && RULE(E2, before)) {
 		events_hold(k, t, WIRE_EV_OBJECTS);
+		k->hot = 0; /* the client has the next word */
+	}
 }
 
 /* --------------------------------------------------------------------- following */

@@ -234,7 +234,7 @@ int main(int argc, char **argv)
 	heed_cpu_limit();
 	ask_short_slice();
 	k->signal_fd = wait_init();
-	k->mem = k->victim = k->doorbell = -1;
+	k->mem = k->maps = k->victim = k->doorbell = -1;
 	if (k->signal_fd < 0)
 		return 1;
 	STEP(KEEPER_RUNS);

@@ -81,13 +81,13 @@ static int ask(struct keeper *k, struct mappings *m, dtproc_addr addr,
 	struct procmap q = {.size = sizeof q, .addr = addr};
 	char path[32];
 
-	if (m->fd < 0) {
+	if (k->maps < 0) { /* it belongs to the image */
 		snprintf(path, sizeof path, "/proc/%d/maps", live_tid(k));
-		m->fd = open(path, O_RDONLY | O_CLOEXEC);
+		k->maps = open(path, O_RDONLY | O_CLOEXEC);
 	}
-	if (m->fd < 0)
+	if (k->maps < 0)
 		return -1;
-	if (ioctl(m->fd, PROCMAP_ASK, &q))
+	if (ioctl(k->maps, PROCMAP_ASK, &q))
 		return errno == ENOENT ? (*out = NULL, 0) : -1;
 	m->last = answer(&q);
 	*out = &m->last;
@@ -112,7 +112,4 @@ int mappings_find(struct keeper *k, struct mappings *m, dtproc_addr addr,
 void mappings_free(struct mappings *m)
 {
 	vec_free(&m->all);
-	if (m->fd >= 0)
-		close(m->fd);
-	m->fd = -1;
 }

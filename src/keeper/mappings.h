@@ -12,12 +12,10 @@ struct mapping {
 };
 
 struct mappings {
-	int fd; /* of /proc/PID/maps; -1 */
 	struct mapping last;
 	VEC(struct mapping) all; /* by address, once `read` */
 	uint8_t read;
 };
-#define MAPPINGS_NONE ((struct mappings){.fd = -1})
 
 int mappings_read(struct keeper *, struct mappings *) MUST_USE;
 /* The one that holds `addr`, until the next is asked for; NULL: nothing is mapped. */

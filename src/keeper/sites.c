@@ -220,7 +220,6 @@ int sites_prepare(struct keeper *k)
 
 	if (!v || sites_sorted(k, is_unready, &s, &n))
 		return err_nomem("making breakpoints ready");
-	v->maps = MAPPINGS_NONE;
 	for (size_t i = 0; i < n && !code; i++) {
 		const struct mapping *at;
 		code = mappings_find(k, &v->maps, s[i]->addr, &at);

@@ -139,8 +139,11 @@ static int is_ours(
 		return 0;
 	*addr = pc - ARCH_TRAP_LEN;
 	*site = site_get(k, *addr);
-	if (*site && (*site)->ready) /* someone may kill(SIGTRAP) at that PC by chance */
-		return ((*site)->planted && (*site)->len > 1) || is_kernel_trap(t->tid);
+	/* Someone may kill(SIGTRAP) at that PC by chance, but none is behind r_brk. */
+	if (*site && (*site)->ready)
+		return ((*site)->planted &&
+			       ((*site)->len > 1 || *addr == k->linker.brk)) ||
+		       is_kernel_trap(t->tid);
 	*site = NULL;
 	if (!hash_get(&k->former, *addr) || !is_kernel_trap(t->tid))
 		return 0;

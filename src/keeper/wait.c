@@ -93,8 +93,9 @@ void wait_drain_signal(void)
 {
 	struct signalfd_siginfo si;
 
-	while (read(signal_fd, &si, sizeof si) > 0)
-		;
+	/* One is pending at most. */
+	if (read(signal_fd, &si, sizeof si) < 0)
+		return;
 }
 
 static int take(pid_t tid, struct wait_event *out)

@@ -57,8 +57,8 @@ static int64_t mtime_of(const struct stat *st)
 	return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
 }
 
-/* The object of this file if there is one, with one more reference. */
-static struct object *look_up(const struct stat *st)
+/* The object of this file if there is one, with one more reference; st: of this time. */
+static struct object *look_up(const struct object_id *id, const struct stat *st)
 {
 	struct object *found = NULL;
 
@@ -66,8 +66,8 @@ static struct object *look_up(const struct stat *st)
 	list_each(it, &objects) {
 		struct object *o = list_entry(it, struct object, link);
 
-		if (o->ino != st->st_ino || o->dev != st->st_dev ||
-			o->mtime_ns != mtime_of(st))
+		if (o->ino != id->ino || o->dev != id->dev ||
+			(st && o->mtime_ns != mtime_of(st)))
 			continue;
 		o->refs++;
 		found = o;
@@ -275,7 +275,9 @@ static int open_as(const char *path, const char *shown, const struct object_id *
 		return err;
 	if (!is_expected(&st, expect))
 		return err_set(DTPROC_ENOSYM, "%s: was replaced by another file", shown);
-	o = look_up(&st);
+	const struct object_id id = {st.st_dev, st.st_ino};
+
+	o = look_up(&id, &st);
 	if (!o) {
 		err = make(shown, &st, &fd, &o);
 		if (err)
@@ -291,6 +293,18 @@ int object_open(const char *path, const struct object_id *expect, struct object 
 	return open_as(path, path, expect, out);
 }
 
+/* The object of that file if it is open already and has not been written since. */
+static struct object *find_open(const char *path, const struct object_id *expect)
+{
+	struct stat st;
+
+	if (!expect || !expect->ino || stat(path, &st) || !is_expected(&st, expect))
+		return NULL;
+	const struct object_id id = {st.st_dev, st.st_ino};
+
+	return look_up(&id, &st);
+}
+
 int object_open_mapped(pid_t pid, uint64_t start, uint64_t end, const char *path,
 	const struct object_id *expect, struct object **out)
 {
@@ -298,6 +312,11 @@ int object_open_mapped(pid_t pid, uint64_t start, uint64_t end, const char *path
 
 	if (path[0] != '/')
 		return err_set(DTPROC_ENOSYM, "%s: not a file", path);
+	struct object *o = find_open(path, expect);
+	if (o) {
+		*out = o;
+		return 0;
+	}
 	snprintf(buf, sizeof buf, "/proc/%d/map_files/%llx-%llx", (int)pid,
 		(unsigned long long)start, (unsigned long long)end);
 	if (open_as(buf, path, NULL, out) == 0)
@@ -306,6 +325,11 @@ int object_open_mapped(pid_t pid, uint64_t start, uint64_t end, const char *path
 	if (open_as(buf, path, expect, out) == 0)
 		return 0;
 	return open_as(path, path, expect, out);
+}
+
+struct object *object_get_open(const struct object_id *id)
+{
+	return look_up(id, NULL);
 }
 
 struct object *object_ref(struct object *o)

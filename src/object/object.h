@@ -53,6 +53,11 @@ int object_open(
  */
 int object_open_mapped(pid_t pid, uint64_t start, uint64_t end, const char *path,
 	const struct object_id *expect, struct object **out) MUST_USE;
+/*
+ * The object of that file, with one more reference, if somebody has it open: whether the
+ * file was written since is not looked at.  NULL.
+ */
+struct object *object_get_open(const struct object_id *);
 struct object *object_ref(struct object *);
 void object_unref(struct object *); /* NULL: nothing */
 

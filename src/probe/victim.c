@@ -91,9 +91,11 @@ static int open_object(struct probe_victim *v, const struct victim_map *m,
 {
 	struct object_id id = {m->dev, m->inode};
 	struct object *o = NULL;
-	int err = object_open_mapped(
-		victim_live_tid(v->pid), m->start, m->end, m->path, &id, &o);
+	int err = object_open_mapped(v->pid, m->start, m->end, m->path, &id, &o);
+	pid_t tid = err == DTPROC_ENOSYM ? victim_live_tid(v->pid) : v->pid;
 
+	if (tid != v->pid) /* its first thread has ended, and shows nothing */
+		err = object_open_mapped(tid, m->start, m->end, m->path, &id, &o);
 	if (!err)
 		err = object_bias(o, m->start, m->offset, bias);
 	if (err && (m->flags & VICTIM_MAP_DELETED))

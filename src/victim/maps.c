@@ -207,18 +207,18 @@ int victim_maps_read(pid_t pid, struct victim_maps *out)
 	return rc;
 }
 
-static int open_maps(pid_t pid)
+int victim_maps_open(pid_t pid)
 {
 	char path[40];
 
 	snprintf(path, sizeof path, "/proc/%d/maps", (int)victim_live_tid(pid));
-	return open(path, O_RDONLY | O_CLOEXEC);
+	return victim_lift(open(path, O_RDONLY | O_CLOEXEC));
 }
 
 int victim_maps_still(pid_t pid, const struct victim_map *m)
 {
 	struct procmap q = {.size = sizeof q, .addr = m->start};
-	CLEAN_FD int fd = open_maps(pid);
+	CLEAN_FD int fd = victim_maps_open(pid);
 
 	if (fd < 0 || ioctl(fd, PROCMAP_ASK, &q) < 0)
 		return 0;
@@ -285,7 +285,7 @@ static int search_code(
 
 int victim_maps_code(pid_t pid, dtproc_addr from, dtproc_addr to, struct victim_map *out)
 {
-	CLEAN_FD int fd = open_maps(pid);
+	CLEAN_FD int fd = victim_maps_open(pid);
 	int rc = query_code(fd, from, to, out);
 
 	return rc == DTPROC_ESYS ? search_code(pid, from, to, out) : rc;
@@ -298,9 +298,8 @@ void victim_map_free(struct victim_map *m)
 }
 
 /* The code in [from, to), as far as there is any. */
-static int collect(pid_t pid, dtproc_addr from, dtproc_addr to, map_vec *out)
+static int collect(int fd, dtproc_addr from, dtproc_addr to, map_vec *out)
 {
-	CLEAN_FD int fd = open_maps(pid);
 	struct victim_map m;
 	int rc = 0;
 
@@ -336,12 +335,13 @@ static int replace(struct victim_maps *m, size_t lo, size_t hi,
 	return 0;
 }
 
-int victim_maps_update(pid_t pid, struct victim_maps *m, dtproc_addr from, dtproc_addr to)
+int victim_maps_update(
+	pid_t pid, int fd, struct victim_maps *m, dtproc_addr from, dtproc_addr to)
 {
 	struct victim_maps all;
 	map_vec now = {0};
 	size_t lo = (size_t)(victim_maps_behind(m, from) - m->at), hi;
-	int rc = collect(pid, from, to, &now);
+	int rc = collect(fd, from, to, &now);
 
 	for (hi = lo; hi < m->n && m->at[hi].start < to; hi++)
 		;

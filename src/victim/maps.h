@@ -49,9 +49,14 @@ void victim_maps_free(struct victim_maps *);
 int victim_maps_code(
 	pid_t pid, dtproc_addr from, dtproc_addr to, struct victim_map *out) MUST_USE;
 void victim_map_free(struct victim_map *);
-/* Forgets what was mapped in [from, to) and puts the code there that is mapped now. */
-int victim_maps_update(
-	pid_t pid, struct victim_maps *, dtproc_addr from, dtproc_addr to) MUST_USE;
+/*
+ * Forgets what was mapped in [from, to) and puts the code there that is mapped now; `fd`
+ * is one of victim_maps_open().
+ */
+int victim_maps_update(pid_t pid, int fd, struct victim_maps *, dtproc_addr from,
+	dtproc_addr to) MUST_USE;
+/* A descriptor of the maps of the present image, for that; -1. */
+int victim_maps_open(pid_t pid);
 /* The first that ends behind `addr`, or the end of the array. */
 const struct victim_map *victim_maps_behind(const struct victim_maps *, dtproc_addr addr);
 /* The mapping that holds `addr`, or NULL.  Borrowed. */

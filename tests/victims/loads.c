@@ -3,10 +3,12 @@
  * loads THREADS ROUNDS DIR N: each thread loads one of DIR/1.so ... DIR/N.so after the
  * other (its own every THREADS-th; N is a multiple of THREADS), calls plug_target() in
  * it, and unloads it, ROUNDS times (0: until told to quit), each time elsewhere.  `calls`
- * in the page is what plug_target() was called in all. loads keep DIR N: loads all and
- * keeps them until told to quit; `slot` is how long each of the first took, `ns` the last
- * one, in ns. loads lie DIR N: its linker's list is made to run in a circle at one
- * moment.
+ * in the page is what plug_target() was called in all.
+ *
+ * loads keep DIR N: loads all and keeps them until told to quit; `slot` is how long each
+ * of the last ten took, in ns.
+ *
+ * loads lie DIR N: its linker's list is made to run in a circle at one moment.
  */
 #include "page.h"
 #include "plug.h"
@@ -83,9 +85,7 @@ static void keep(void)
 		h[i] = load(i);
 		page->calls += h[i] ? use(h[i], i) : 0;
 		now = page_clock();
-		if (i < PAGE_SLOTS)
-			page->slot[i] = now - began;
-		page->ns = now - began;
+		page->slot[i % 10] = now - began;
 		began = now;
 		page->rounds++;
 	}

@@ -11,6 +11,11 @@ __attribute__((noinline, noclone)) uint64_t plug_target(uint64_t x)
 	return plug_expect(x);
 }
 
+PLUG_SHOWN void plug_idle(void)
+{
+	__asm__ volatile("nop; nop; nop");
+}
+
 /* No probe can be set here; it is never called. */
 PLUG_SHOWN __attribute__((naked)) void plug_trap(void)
 {
