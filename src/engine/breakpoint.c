@@ -60,6 +60,15 @@ static int prepare(struct engine_set *s, struct engine_unit *u)
 	return err;
 }
 
+/* Is there a place among what is to be armed, and not moments alone? */
+static int has_traps(const struct engine_unit *u)
+{
+	for (size_t i = u->armed; i < u->pairs.n; i++)
+		if (u->pairs.at[i].probe->addr < WIRE_MOMENTS)
+			return 1;
+	return 0;
+}
+
 /*
  * A trap that is hit while SIGTRAP is blocked or ignored costs the victim its disposition
  * of SIGTRAP; the keeper puts it back, and learns here of one that is set later (D7).
@@ -68,7 +77,7 @@ static size_t watch_sigaction(const struct engine_unit *u, struct wire_site *sit
 {
 	dtproc_addr at;
 
-	if (u->watches ||
+	if (u->watches || !has_traps(u) ||
 		(dtproc_proc_symbol(u->proc, "libc", "sigaction", &at, NULL) &&
 			dtproc_proc_symbol(u->proc, "a.out", "sigaction", &at, NULL)))
 		return 0;

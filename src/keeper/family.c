@@ -147,6 +147,19 @@ static pid_t told_birth(struct keeper *k, struct task *t)
 	return (pid_t)child;
 }
 
+/* proc:::create, or lwp-create: in the context of the parent. */
+static void fire_birth(struct keeper *k, struct task *t, pid_t child)
+{
+	const struct moment m = {.args = {(uint64_t)child, (uint64_t)t->tgid}};
+
+	if (!moment_wanted(k, WIRE_MOMENT_CREATE) &&
+		!moment_wanted(k, WIRE_MOMENT_LWP_CREATE))
+		return;
+	moment_fire(k, t,
+		tgid_of(child) == t->tgid ? WIRE_MOMENT_LWP_CREATE : WIRE_MOMENT_CREATE,
+		&m);
+}
+
 /*
  * The parent goes on when the child has been let go, and not before: a victim that is a
  * tracer itself would find its child traced.
@@ -177,6 +190,8 @@ void family_newborn(struct keeper *k, pid_t tid, int status)
 		return;
 	}
 	t->run = TASK_STOPPED;
+	if (tgid == k->pid)
+		moment_fire(k, t, WIRE_MOMENT_LWP_START, &(struct moment){0});
 	if (tgid == k->pid || (RULE(F2, shared) && shares_memory(live_tid(k), tgid)))
 		return;
 	let_child_go(k, t);
@@ -227,6 +242,8 @@ static void victim_executed(struct keeper *k)
 	struct task *t = task_get(k, k->pid);
 
 	STEP(EXEC_SEEN);
+	if (t) /* its sites go with the old image */
+		moment_fire(k, t, WIRE_MOMENT_EXEC_SUCCESS, &(struct moment){0});
 	drop_threads(k, k->pid, k->pid);
 	forget_image(k);
 	STEP(EXEC_DONE);
@@ -279,17 +296,21 @@ static void on_exec(struct keeper *k, struct task *t)
 
 void family_dispatch(struct keeper *k, struct task *t, int event)
 {
+	pid_t child;
+
 	t->sig = 0;
 	switch (event) {
 	case PTRACE_EVENT_VFORK:
 		t->vforking = 1;
-		told_birth(k, t);
+		fire_birth(k, t, told_birth(k, t));
 		break;
 	case PTRACE_EVENT_FORK:
-		await_birth(k, told_birth(k, t));
+		child = told_birth(k, t);
+		fire_birth(k, t, child);
+		await_birth(k, child);
 		break;
 	case PTRACE_EVENT_CLONE:
-		told_birth(k, t);
+		fire_birth(k, t, told_birth(k, t));
 		break;
 	case PTRACE_EVENT_EXEC:
 		on_exec(k, t);

@@ -211,7 +211,8 @@ static void run_program(struct keeper *k, struct rt_hit *hit, const struct site_
 static void send_signals(struct cookie *c)
 {
 	for (int sig = 1; c->signals; sig++, c->signals >>= 1)
-		if ((c->signals & 1) && tgkill(c->t->tgid, c->t->tid, sig)) {
+		if ((c->signals & 1) && tgkill(c->t->tgid, c->t->tid, sig) &&
+			errno != ESRCH) { /* at its end there is nobody */
 			err_errno(DTPROC_EPERM, errno, "raise(%d) in thread %d", sig,
 				c->t->tid);
 			events_error(c->k);
@@ -338,11 +339,16 @@ void hit_dispatch(struct keeper *k, struct task *t, struct site *s)
 	k->hot = 1;
 }
 
+int moment_wanted(struct keeper *k, enum wire_moment which)
+{
+	return site_get(k, WIRE_MOMENTS + which) != NULL;
+}
+
 void moment_fire(
 	struct keeper *k, struct task *t, enum wire_moment which, const struct moment *m)
 {
 	struct site *s = site_get(k, WIRE_MOMENTS + which);
 
-	if (s)
+	if (s && !t->sharer)
 		run_users(k, t, s, m);
 }

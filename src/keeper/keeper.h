@@ -112,6 +112,7 @@ struct keeper {
 	enum wire_state state;
 	uint32_t generation;
 	uint8_t created;
+	uint8_t started;  /* WIRE_MOMENT_START has come */
 	uint8_t held;     /* tasks are left stopped; 2: a stop of all is wanted */
 	uint8_t hot;      /* the last stop was a hit: the next one is near */
 	uint8_t finished; /* leave the main loop */
@@ -201,10 +202,13 @@ struct keeper {
 struct wait_event {
 	pid_t tid;
 	int status;
+	int taken; /* an end: it was waited for already */
 };
 
 /* wait.c: the next stop or end of any task; 1, 0: none now, -1: no children left. */
 int wait_any(struct wait_event *out);
+/* Takes an end that was dealt with: until then /proc has the task's name and more. */
+void wait_reap(const struct wait_event *);
 /* Takes the stop of a task that is left stopped. */
 void wait_take(pid_t tid);
 /*
@@ -396,7 +400,9 @@ struct moment {
 	uint64_t args[10];
 	const char *text; /* NULL: none */
 };
-/* A moment has come for a stopped task. */
+/* Does anybody want to know of it? */
+int moment_wanted(struct keeper *, enum wire_moment);
+/* A moment has come for a stopped task, or one that has ended; a sharer has none. */
 void moment_fire(struct keeper *, struct task *, enum wire_moment, const struct moment *);
 /* signals.c: a signal-delivery stop that is not a hit. */
 void signal_dispatch(struct keeper *, struct task *, int sig);

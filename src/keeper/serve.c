@@ -113,6 +113,17 @@ static int op_start(struct keeper *k, struct call *c)
 	return code;
 }
 
+/* A created victim begins to run: once, behind the stop point where it was armed. */
+static void fire_start(struct keeper *k)
+{
+	struct task *t = task_stopped(k);
+
+	if (!t || !k->created || k->started || !moment_wanted(k, WIRE_MOMENT_START))
+		return;
+	k->started = 1;
+	moment_fire(k, t, WIRE_MOMENT_START, &(struct moment){0});
+}
+
 static int op_continue(struct keeper *k, struct call *c)
 {
 	c->rep->value = 1;
@@ -123,6 +134,7 @@ static int op_continue(struct keeper *k, struct call *c)
 		keeper_state(k, WIRE_ST_EVENT);
 		return 0;
 	}
+	fire_start(k);
 	keeper_state(k, k->stopped_by ? WIRE_ST_STOPPED : WIRE_ST_RUN);
 	stops_release(k);
 	return 0;

@@ -125,6 +125,30 @@ static void leave_slot(struct keeper *k, struct task *t, struct site *s, int sig
 	t->sig = sig;
 }
 
+/* proc:::fault, and signal-handle or -discard: before the signal is delivered. */
+static void fire(struct keeper *k, struct task *t, int sig)
+{
+	siginfo_t si;
+
+	if ((!moment_wanted(k, WIRE_MOMENT_SIGNAL_HANDLE) &&
+		    !moment_wanted(k, WIRE_MOMENT_SIGNAL_DISCARD) &&
+		    !moment_wanted(k, WIRE_MOMENT_FAULT)) ||
+		pt_get_siginfo(t->tid, &si))
+		return;
+	const struct moment fault = {.args = {(uint64_t)sig, (uintptr_t)si.si_addr}};
+	const struct moment handle = {
+		.args = {(uint64_t)sig, si.si_code <= 0 ? (uint64_t)si.si_pid : 0}};
+	const struct moment discard = {
+		.args = {(uint64_t)t->tid, (uint64_t)t->tgid, (uint64_t)sig}};
+
+	if (is_fault(&si))
+		moment_fire(k, t, WIRE_MOMENT_FAULT, &fault);
+	if (is_ignored(t->tgid, sig))
+		moment_fire(k, t, WIRE_MOMENT_SIGNAL_DISCARD, &discard);
+	else
+		moment_fire(k, t, WIRE_MOMENT_SIGNAL_HANDLE, &handle);
+}
+
 void signal_dispatch(struct keeper *k, struct task *t, int sig)
 {
 	uint64_t pc;
@@ -132,6 +156,7 @@ void signal_dispatch(struct keeper *k, struct task *t, int sig)
 	pid_t tid = t->tid;
 
 	STEP(SIGNAL_SEEN);
+	fire(k, t, sig);
 	if (pt_peek_user(tid, arch_user_offset(ARCH_PC), &pc))
 		return;
 	struct site *s = RULE(D6, signal) ? site_of_slot(k, pc, &at) : NULL;

@@ -79,8 +79,10 @@ static int await_exec(struct keeper *k, uint64_t *value)
 			wait_sleep(deadline);
 			continue;
 		}
-		if (ev.tid == k->pid && !WIFSTOPPED(ev.status))
+		if (ev.tid == k->pid && !WIFSTOPPED(ev.status)) {
+			wait_reap(&ev);
 			return stub_ended(k, ev.status, value);
+		}
 		int executed = ev.tid == k->pid && ev.status >> 16 == PTRACE_EVENT_EXEC;
 		k->held = (uint8_t)executed;
 		stops_dispatch(k, &ev);

@@ -210,6 +210,18 @@ static void tell_end(struct keeper *k, int status)
 		events_end(k, WIRE_EV_KILLED, status & 0xff, text);
 }
 
+/* As DTrace's proc:::exit has it: reason, and what we add, status or signal. */
+static void fire_exit(struct keeper *k, struct task *t, int status)
+{
+	struct moment m = {.args = {CLD_EXITED, (uint64_t)WEXITSTATUS(status)}};
+
+	if (WIFSIGNALED(status)) {
+		m.args[0] = WCOREDUMP(status) ? CLD_DUMPED : CLD_KILLED;
+		m.args[1] = (uint64_t)WTERMSIG(status);
+	}
+	moment_fire(k, t, WIRE_MOMENT_EXIT, &m);
+}
+
 /*
  * A process has ended, or a thread of one.  A first thread that had ended before the grab
  * is not ours to wait for; then the last of the others tells how the process went (but
@@ -217,14 +229,18 @@ static void tell_end(struct keeper *k, int status)
  */
 static void on_end(struct keeper *k, pid_t tid, int status)
 {
-	struct task *t = task_get(k, tid);
-	int ours = t && !t->sharer;
+	struct task *t = task_get(k, tid), gone = t ? *t : (struct task){0};
 
 	if (!t) /* killed before its first stop */
 		family_birth(k, tid, FAMILY_SEEN);
 	task_drop(k, tid);
-	if (ours && RULE(H6, told) &&
-		(tid == k->pid || (k->state != WIRE_ST_START && !tasks_left(k))))
+	if (!t || gone.sharer)
+		return;
+	moment_fire(k, &gone, WIRE_MOMENT_LWP_EXIT, &(struct moment){0});
+	if (tid != k->pid && (k->state == WIRE_ST_START || tasks_left(k)))
+		return;
+	fire_exit(k, &gone, status);
+	if (RULE(H6, told))
 		tell_end(k, status);
 }
 
@@ -251,6 +267,7 @@ void stops_dispatch(struct keeper *k, const struct wait_event *ev)
 
 	if (!WIFSTOPPED(ev->status)) {
 		on_end(k, ev->tid, ev->status);
+		wait_reap(ev);
 		return;
 	}
 	if (!t) {

@@ -47,8 +47,10 @@ static void take_early(int sig)
 
 	(void)sig;
 	while (early_n < EARLY_MAX &&
-		(e->tid = waitpid(-1, &e->status, WNOHANG | __WALL)) > 0)
+		(e->tid = waitpid(-1, &e->status, WNOHANG | __WALL)) > 0) {
+		e->taken = 1;
 		e = &early[++early_n];
+	}
 	errno = saved;
 }
 
@@ -98,16 +100,27 @@ void wait_drain_signal(void)
 		return;
 }
 
-static int take(pid_t tid, struct wait_event *out)
+void wait_reap(const struct wait_event *ev)
 {
-	for (;;) {
-		pid_t got = waitpid(tid, &out->status, WNOHANG | __WALL);
-		if (got >= 0) {
-			out->tid = got;
-			return got > 0;
-		}
-		if (errno != EINTR)
-			return -1;
+	int status;
+
+	while (!ev->taken && waitpid(ev->tid, &status, WNOHANG | __WALL) < 0 &&
+		errno == EINTR)
+		;
+}
+
+/* What waitpid(2) would have said. */
+static int status_of(const siginfo_t *si)
+{
+	switch (si->si_code) {
+	case CLD_EXITED:
+		return W_EXITCODE(si->si_status, 0);
+	case CLD_KILLED:
+		return si->si_status;
+	case CLD_DUMPED:
+		return si->si_status | WCOREFLAG;
+	default:
+		return si->si_status << 8 | 0x7f;
 	}
 }
 
@@ -120,7 +133,7 @@ void wait_take(pid_t tid)
 		;
 }
 
-/* A stop of `tid` or of any (-1), or an end, which is taken. */
+/* A stop or the end of `tid` or of any (-1). */
 static int look_for(pid_t tid, struct wait_event *out)
 {
 	siginfo_t si;
@@ -134,11 +147,10 @@ static int look_for(pid_t tid, struct wait_event *out)
 			return -1;
 	if (si.si_pid == 0)
 		return 0;
-	if (si.si_code != CLD_TRAPPED)
-		return take(si.si_pid, out);
 	out->tid = si.si_pid;
-	out->status = si.si_status << 8 | 0x7f; /* as waitpid(2) has it */
-	if (out->status >> 16)                  /* no signal: nothing to be delivered */
+	out->status = status_of(&si);
+	out->taken = 0;
+	if (out->status >> 16) /* no signal: nothing to be delivered */
 		wait_take(out->tid);
 	return 1;
 }

@@ -22,8 +22,8 @@ struct probe_provider {
 		const struct probe_desc *, probe_fn *, void *);
 };
 
-extern const struct probe_provider probe_pid_provider, probe_rtld_provider,
-	probe_tick_provider;
+extern const struct probe_provider probe_pid_provider, probe_proc_provider,
+	probe_rtld_provider, probe_tick_provider;
 
 /*
  * One object in a victim.  It stays when the object leaves, for names point into it, and

@@ -15,6 +15,7 @@
 
 static const struct probe_provider *const providers[] = {
 	&probe_pid_provider,
+	&probe_proc_provider,
 	&probe_rtld_provider,
 	&probe_tick_provider,
 };

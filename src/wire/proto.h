@@ -177,6 +177,16 @@ enum wire_moment {
 	WIRE_MOMENT_LOAD,    /* arg0: name of an object, arg1: where it is */
 	WIRE_MOMENT_UNLOAD,  /* the same; nothing of it is there any more */
 	WIRE_MOMENT_PREINIT, /* all that the program begins with is there */
+	WIRE_MOMENT_CREATE,  /* arg0: PID of a child */
+	WIRE_MOMENT_EXEC_SUCCESS,
+	WIRE_MOMENT_EXIT,  /* arg0: CLD_EXITED, KILLED, DUMPED, arg1: status or signal */
+	WIRE_MOMENT_FAULT, /* arg0: signal, arg1: address */
+	WIRE_MOMENT_LWP_CREATE, /* arg0: TID of a thread, arg1: PID */
+	WIRE_MOMENT_LWP_EXIT,
+	WIRE_MOMENT_LWP_START,
+	WIRE_MOMENT_SIGNAL_DISCARD, /* arg0: TID, arg1: PID, arg2: signal */
+	WIRE_MOMENT_SIGNAL_HANDLE,  /* arg0: signal, arg1: PID of the sender or 0 */
+	WIRE_MOMENT_START,          /* a process begins */
 	WIRE_MOMENT_COUNT,
 };
 
