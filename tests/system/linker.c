@@ -92,6 +92,12 @@ static void threads(void)
 	counted(t_soak() ? "8 20000" : "8 60", 8);
 }
 
+/* E1: each in a namespace of its own. */
+static void apart(void)
+{
+	counted("apart", 2);
+}
+
 /* Created: from the first object on. */
 static void created(void)
 {
@@ -252,6 +258,7 @@ static void python(void)
 static const struct t_case cases[] = {
 	{"one", one, 60, 600},
 	{"threads", threads, 60, 900},
+	{"apart", apart, 60, 60},
 	{"created", created, 60, 60},
 	{"killed", killed, 60, 900},
 	{"late", late, 0, 0},

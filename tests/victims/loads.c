@@ -8,6 +8,8 @@
  * loads keep DIR N: loads all and keeps them until told to quit; `slot` is how long each
  * of the last ten took, in ns.
  *
+ * loads apart DIR N: one thread, 20 rounds, each in a namespace of its own (dlmopen).
+ *
  * loads lie DIR N: its linker's list is made to run in a circle at one moment.
  */
 #include "page.h"
@@ -22,6 +24,7 @@
 static const char *dir;
 static size_t n_files, n_threads;
 static uint64_t rounds;
+static int apart;
 
 /* Makes the next mapping land elsewhere. */
 static void *displace(uint64_t n)
@@ -35,7 +38,12 @@ static void *load(size_t i)
 	char file[256];
 
 	snprintf(file, sizeof file, "%s/%zu.so", dir, i % n_files + 1);
+#ifdef LM_ID_NEWLM
+	void *h = apart ? dlmopen(LM_ID_NEWLM, file, RTLD_NOW)
+			: dlopen(file, RTLD_NOW | RTLD_LOCAL);
+#else
 	void *h = dlopen(file, RTLD_NOW | RTLD_LOCAL);
+#endif
 
 	if (!h)
 		page_bad("%s", dlerror());
@@ -119,13 +127,13 @@ int main(int argc, char **argv)
 	pthread_t threads[PAGE_SLOTS];
 	const char *what = argc > 1 ? argv[1] : "";
 	int keeps = !strcmp(what, "keep"), lies = !strcmp(what, "lie");
-	int at = keeps || lies ? 2 : 3;
+	int at = (apart = !strcmp(what, "apart")) || keeps || lies ? 2 : 3;
 
 	page_open();
 	if (argc != at + 2)
 		return 99;
 	n_threads = at == 2 ? 1 : (size_t)atoi(what);
-	rounds = at == 2 ? 1 : strtoull(argv[2], NULL, 10);
+	rounds = apart ? 20 : at == 2 ? 1 : strtoull(argv[2], NULL, 10);
 	dir = argv[at];
 	n_files = (size_t)atoi(argv[at + 1]);
 	if (n_threads < 1 || n_threads > PAGE_SLOTS || !n_files || n_files % n_threads)
