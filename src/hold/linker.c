@@ -101,10 +101,15 @@ static int update(struct dtproc_proc *p, const struct wire_event *e)
 {
 	if (p->image.live_maps < 0)
 		p->image.live_maps = victim_maps_open(p->pid);
-	for (int i = 0; i < e->code; i++)
+	for (int i = 0; i < e->code; i++) {
+		/* What left, and is there again, is looked up once. */
+		if (i + 1 < e->code && e->range[i].from == e->range[i + 1].from &&
+			e->range[i].to == e->range[i + 1].to)
+			continue;
 		if (victim_maps_update(p->pid, p->image.live_maps, &p->image.maps,
 			    e->range[i].from, e->range[i].to))
 			return 1;
+	}
 	return e->code < 0;
 }
 
