@@ -41,17 +41,23 @@ static void react(struct dtproc_proc *p, const struct wire_range *range, size_t 
 
 /* ------------------------------------------------------------ found late, if at all */
 
+static void tell(struct dtproc_proc *p, const char *what)
+{
+	char text[160];
+
+	snprintf(text, sizeof text, "pid %d: %s", (int)p->pid, what);
+	hold_notice_error(p, text);
+}
+
 static void at_entry(struct dtproc_proc *p, struct dtproc_bkpt *b, pid_t tid, void *arg)
 {
 	struct victim_linker l;
 
 	if (victim_linker_find(p->pid, p->image.mem, &l) || !l.brk || follow(p, &l) < 0)
-		hold_notice_error(p,
-			"its run-time linker is not found: libraries that are loaded "
+		tell(p, "its run-time linker is not found: libraries that are loaded "
 			"from now on get no probes");
 	else
-		hold_notice_error(p,
-			"its run-time linker has no symbols: what its libraries did "
+		tell(p, "its run-time linker has no symbols: what its libraries did "
 			"before the entry point is not traced");
 	react(p, NULL, 0);
 	if (dtproc_bkpt_remove(p, b))

@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define CLAUSE "pid$target:libplug*:plug_target:entry { @calls[probefunc] = count(); }"
 
@@ -96,6 +98,51 @@ static void threads(void)
 static void apart(void)
 {
 	counted("apart", 2);
+}
+
+/* Copies a file, with one string in it for another that is not longer. */
+static void change(const char *from, const char *to, const char *was, const char *is)
+{
+	static char bytes[4 << 20];
+	FILE *f = fopen(from, "rb");
+	size_t n = f ? fread(bytes, 1, sizeof bytes, f) : 0;
+
+	if (f)
+		fclose(f);
+	for (char *at = bytes;
+		(at = memmem(at, n - (size_t)(at - bytes), was, strlen(was) + 1)); at++)
+		memset(strcpy(at, is) + strlen(is), 0, strlen(was) - strlen(is));
+	NEED(n && (f = fopen(to, "wb")), "%s to %s", from, to);
+	CHECK(fwrite(bytes, 1, n, f) == n && !fclose(f) && !chmod(to, 0755), "%s", to);
+}
+
+/* E1: a linker that nobody can ask for its names is found at the entry point. */
+static void nameless(void)
+{
+	static const char linker[] = "/lib64/ld-linux-x86-64.so.2";
+	char ld[64], program[64], line[300];
+	const char *argv[] = {"-q", "-c", line, "-n",
+		"pid$target:libplug:plug_target:entry { @[probefunc] = count(); }", NULL};
+	struct cmd c;
+
+	if (access(linker, X_OK)) {
+		t_note("no %s", linker);
+		return;
+	}
+	make_files(1);
+	snprintf(ld, sizeof ld, "%s/l", house); /* as long as what it replaces */
+	snprintf(program, sizeof program, "%s/loads", house);
+	change(linker, ld, "_dl_debug_state", "_xl_debug_state");
+	change(ld, ld, "_r_debug", "_x_debug");
+	change(t_built("tests/victims/loads"), program, linker, ld);
+	snprintf(line, sizeof line, "sh -c 'exec %s 1 5 %s 1'", program, house);
+	cmd_start(&c, argv);
+	CHECK(cmd_wait(&c, 30000) == 0, "%s", cmd_text(c.err));
+	CHECK(text_count(cmd_text(c.out), "plug_target") == 20, "%s%s", cmd_text(c.out),
+		cmd_text(c.err));
+	CHECK(strstr(cmd_text(c.err), "linker has no symbols"), "%s", cmd_text(c.err));
+	cmd_forget(&c);
+	remove_files();
 }
 
 /* Created: from the first object on. */
@@ -259,6 +306,7 @@ static const struct t_case cases[] = {
 	{"one", one, 60, 600},
 	{"threads", threads, 60, 900},
 	{"apart", apart, 60, 60},
+	{"nameless", nameless, 60, 60},
 	{"created", created, 60, 60},
 	{"killed", killed, 60, 900},
 	{"late", late, 0, 0},
