@@ -21,6 +21,7 @@ struct cmd_line {
 	unsigned verbose;   /* -v */
 	unsigned bytecode;  /* -S */
 	const char *output; /* -o */
+	const char *name;   /* -W, --name */
 	struct cmd_item *items;
 	size_t n;
 	char **args; /* $1 and on */
@@ -41,6 +42,14 @@ char *cmd_specifier(int letter, const char *arg);
 
 /* Prints "dtproc: " and a message on standard error. */
 void cmd_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * Waits until a process of that name begins: its PID, and when it began or
+ * (CLOCK_MONOTONIC ns) at the earliest; -1: it was told why not.
+ */
+pid_t cmd_await(const char *name, uint64_t *since);
+/* How long ago that is. */
+double cmd_late_ms(uint64_t since);
 
 /* `dtproc stop PID` and its like: the status to end with; -1: it is none of them. */
 int cmd_tool(int argc, char **argv);

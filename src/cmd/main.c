@@ -307,9 +307,47 @@ static int match_and_trace(const struct cmd_line *l, FILE *out)
 	return trace(out);
 }
 
+/* Holds a process that has just begun: 1; 0: it has ended already; -1. */
+static int hold_begun(const char *name, pid_t pid, uint64_t since)
+{
+	struct dtproc_proc *p;
+	int err;
+
+	cmd_stopped();
+	err = dtproc_proc_grab(session, pid, 0, &p);
+	if (!err && !is_quiet())
+		cmd_error("pid %d is %s, held %.1f ms or less after it began", (int)pid,
+			name, cmd_late_ms(since));
+	if (!err)
+		return 1;
+	if (err != DTPROC_ENOPROC && err != DTPROC_EZOMBIE && err != DTPROC_EEXITED &&
+		err != DTPROC_EKILLED)
+		return fail();
+	cmd_running();
+	cmd_error("pid %d has ended already", (int)pid);
+	return 0;
+}
+
+/*
+ * Waits for a process of that name and holds it at once; its objects may be to come, so
+ * descriptions may match nothing yet.
+ */
+static int hold_named(const char *name)
+{
+	uint64_t since = 0;
+	int got = dtproc_setopt(session, "zdefs", NULL);
+
+	while (!got) {
+		pid_t pid = cmd_await(name, &since);
+
+		got = pid < 0 ? -1 : hold_begun(name, pid, since);
+	}
+	return got < 0 ? -1 : 0;
+}
+
 static int run(const struct cmd_line *l, FILE *out)
 {
-	if (each_item(l, "xb"))
+	if (each_item(l, "xb") || (l->name && hold_named(l->name)))
 		return -1;
 	cmd_stopped();
 	if (each_item(l, "cp") || each_item(l, "nsPmf"))

@@ -4,6 +4,7 @@
  * of scripts anywhere between them.  Options that are not built yet are refused by name,
  * so that a script does not quietly do something else.
  */
+#include <getopt.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,8 @@
 #include "cmd.h"
 
 /* "+": stop at the first argument; the loop below goes on behind it, as DTrace does. */
-static const char letters[] = "+b:c:Cd:D:ef:Fhi:I:lL:m:n:o:p:P:qs:SU:vVwx:Z";
+static const char letters[] = "+b:c:Cd:D:ef:Fhi:I:lL:m:n:o:p:P:qs:SU:vVwW:x:Z";
+static const struct option words[] = {{"name", required_argument, NULL, 'W'}, {0}};
 
 void cmd_error(const char *fmt, ...)
 {
@@ -58,6 +60,7 @@ void cmd_usage(FILE *f)
 	      "\t-v  set verbose mode (tell what could not be armed, and why)\n"
 	      "\t-V  report the version\n"
 	      "\t-w  permit destructive actions\n"
+	      "\t-W, --name exe  wait for a process of that name to begin, and grab it\n"
 	      "\t-x  enable or modify compiler and tracing options\n"
 	      "\t-Z  permit probe descriptions that match zero probes\n",
 		f);
@@ -108,6 +111,13 @@ static int take_option(struct cmd_line *l, int letter, const char *arg)
 	case 'o':
 		l->output = arg;
 		return -1;
+	case 'W':
+		if (l->name) {
+			cmd_error("only one process can be waited for by its name");
+			return CMD_USAGE;
+		}
+		l->name = arg;
+		return -1;
 	case 'q':
 		return add_item(l, 'x', "quiet");
 	case 'S':
@@ -151,7 +161,7 @@ int cmd_parse(int argc, char **argv, struct cmd_line *l)
 	for (optind = 1; optind < argc; optind++) {
 		int letter, end;
 
-		while ((letter = getopt(argc, argv, letters)) != -1) {
+		while ((letter = getopt_long(argc, argv, letters, words, NULL)) != -1) {
 			end = take_option(l, letter, optarg);
 			if (end >= 0)
 				return end;

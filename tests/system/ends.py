@@ -198,6 +198,37 @@ def held_and_stopped():
         t.interrupt()
 
 
-lib.main([('stopped-by-a-probe', stopped_by_a_probe), ('stopped-and-left', stopped_and_left),
+def waited_for():
+    """--name: one that runs already is told and let be, the next one is held."""
+    with tempfile.TemporaryDirectory() as there:
+        path = os.path.join(there, 'waited-for')
+        os.symlink(CALLS, path)
+        with subprocess.Popen([path, 'loop'], stdout=subprocess.DEVNULL) as old:
+            try:
+                lib.check(lib.within(5, lambda: 'waited' in (lib.status(old.pid, 'Name') or '')),
+                          'no victim')
+                with subprocess.Popen([lib.DTPROC, '--name', 'waited-for', '-n',
+                                       'int n; ' + PROBE + '/n++ > 3/ { trace(pid); exit(0); }'],
+                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                      text=True) as t:
+                    said_first = t.stderr.readline()
+                    lib.check(said_first == f'dtproc: pid {old.pid} is called waited-for '
+                              'already: waiting for the next one\n', said_first)
+                    new = subprocess.Popen([path, 'loop'], stdout=subprocess.DEVNULL)
+                    try:
+                        out, err = t.communicate(timeout=30)
+                    finally:
+                        new.kill()
+                        new.wait()
+                lib.check(re.search(rf'\b{new.pid}\b', out) and t.returncode == 0,
+                          f'{out!r} {err!r}')
+                lib.check(re.search(rf'pid {new.pid} is waited-for, held [0-9.]+ ms or less', err),
+                          err)
+                lib.check_free(old.pid, 'not meant')
+            finally:
+                old.kill()
+
+
+lib.main([('waited-for', waited_for), ('stopped-by-a-probe', stopped_by_a_probe), ('stopped-and-left', stopped_and_left),
           ('created-and-stopped', created_and_stopped), ('raised', raised), ('ends', ends),
           ('core', core), ('tools', tools), ('held-and-stopped', held_and_stopped)])
