@@ -12,56 +12,14 @@
  *
  * loads lie DIR N: its linker's list is made to run in a circle at one moment.
  */
-#include "page.h"
-#include "plug.h"
+#include "loading.h"
 
-#include <dlfcn.h>
-#include <link.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/syscall.h>
 
-static const char *dir;
-static size_t n_files, n_threads;
+static size_t n_threads;
 static uint64_t rounds;
-static int apart;
-
-/* Makes the next mapping land elsewhere. */
-static void *displace(uint64_t n)
-{
-	return mmap(NULL, (1 + n * 7 % 61) << 16, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
-		-1, 0);
-}
-
-static void *load(size_t i)
-{
-	char file[256];
-
-	snprintf(file, sizeof file, "%s/%zu.so", dir, i % n_files + 1);
-#ifdef LM_ID_NEWLM
-	void *h = apart ? dlmopen(LM_ID_NEWLM, file, RTLD_NOW)
-			: dlopen(file, RTLD_NOW | RTLD_LOCAL);
-#else
-	void *h = dlopen(file, RTLD_NOW | RTLD_LOCAL);
-#endif
-
-	if (!h)
-		page_bad("%s", dlerror());
-	return h;
-}
-
-/* Calls it; how often it was called in all, and will be until it is unloaded. */
-static uint64_t use(void *h, uint64_t x)
-{
-	plug_fn *target = (plug_fn *)dlsym(h, "plug_target");
-	uint64_t *calls = dlsym(h, "plug_calls");
-
-	if (!target || !calls)
-		page_bad("%s", dlerror());
-	else if (target(x) != plug_expect(x))
-		page_bad("call with %llu is wrong", (unsigned long long)x);
-	return calls ? *calls + PLUG_END_CALLS : 0;
-}
 
 static void *work(void *arg)
 {
@@ -70,13 +28,7 @@ static void *work(void *arg)
 
 	page->tid[me] = (int32_t)syscall(SYS_gettid);
 	for (uint64_t n = 0; (!rounds || n < rounds) && !page->quit; n++) {
-		void *hole = displace(n * n_threads + me), *h;
-		h = load(me + n * n_threads);
-		if (h) {
-			calls += use(h, n);
-			dlclose(h);
-		}
-		munmap(hole, (1 + (n * n_threads + me) * 7 % 61) << 16);
+		calls += load_once(me, n, n_threads);
 		page->slot[me] = n + 1;
 	}
 	page->ns = page_clock() - began;
