@@ -42,6 +42,12 @@ long arch_arg_offset(unsigned n);
 /* Address of stack argument n at a function's first instruction. */
 dtproc_addr arch_arg_stack(unsigned n, dtproc_addr sp);
 
+/* The register of a function's result; n 1: that of its second half. */
+unsigned arch_result_reg(unsigned n);
+/* Canonical frame address at a function's entry: DWARF's register and an offset. */
+#define ARCH_ENTRY_CFA_REG 7u
+#define ARCH_ENTRY_CFA_OFFSET 8
+
 uint64_t arch_get(const struct user_regs_struct *, enum arch_reg);
 void arch_set(struct user_regs_struct *, enum arch_reg, uint64_t value);
 
@@ -82,12 +88,37 @@ dtproc_addr arch_start_main(const uint8_t *bytes, size_t n, dtproc_addr start);
 /* Length of the instruction at `bytes`; 0: none. */
 unsigned arch_insn_len(const uint8_t *bytes, size_t n);
 
+/* Where an instruction leads. */
+enum arch_flow {
+	ARCH_FLOW_ON, /* to the next one; calls too */
+	ARCH_FLOW_RETURN,
+	ARCH_FLOW_JUMP,     /* to `target` */
+	ARCH_FLOW_BRANCH,   /* to `target`, or on */
+	ARCH_FLOW_INDIRECT, /* to what a register or memory says */
+};
+struct arch_lead {
+	enum arch_flow flow;
+	dtproc_addr target;
+	int is_lock; /* a prefix may be jumped over: its second byte begins one, too */
+};
+/* The same, and its length; 0: none. */
+unsigned arch_insn_lead(
+	const uint8_t *bytes, size_t n, dtproc_addr from, struct arch_lead *out);
+
 /* Reads victim memory for arch_emulate(): 0 or negative. */
 typedef int arch_read_fn(void *cookie, dtproc_addr, void *buf, size_t len);
 typedef int arch_write_fn(void *cookie, dtproc_addr, const void *buf, size_t len);
 /* Carries out the call at `from`; 0, or negative with nothing changed. */
 int arch_emulate(const uint8_t *bytes, size_t n, dtproc_addr from,
 	struct user_regs_struct *regs, arch_read_fn *rd, arch_write_fn *wr, void *cookie);
+
+/*
+ * Where the jump at `from` would lead with these registers: 1 and its target; 0: on to
+ * the next instruction; negative: it cannot be told.
+ */
+int arch_jump_target(const uint8_t *bytes, size_t n, dtproc_addr from,
+	const struct user_regs_struct *regs, arch_read_fn *rd, void *cookie,
+	dtproc_addr *target);
 
 /* ---------------------------------------------------------- system calls */
 

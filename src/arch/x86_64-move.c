@@ -44,6 +44,43 @@ unsigned arch_insn_len(const uint8_t *bytes, size_t n)
 	return decode(bytes, n, &in) ? in.i.length : 0;
 }
 
+static dtproc_addr branch_target(const struct insn *in, dtproc_addr from)
+{
+	return from + in->i.length + (dtproc_addr)in->i.raw.imm[0].value.s;
+}
+
+static enum arch_flow flow_of(const struct insn *in)
+{
+	switch (in->i.meta.category) {
+	case ZYDIS_CATEGORY_RET:
+		return in->i.mnemonic == ZYDIS_MNEMONIC_RET ? ARCH_FLOW_RETURN
+							    : ARCH_FLOW_ON;
+	case ZYDIS_CATEGORY_COND_BR: /* xbegin is in that category too */
+		return in->i.mnemonic == ZYDIS_MNEMONIC_XBEGIN ? ARCH_FLOW_ON
+							       : ARCH_FLOW_BRANCH;
+	case ZYDIS_CATEGORY_UNCOND_BR:
+		if (in->i.mnemonic != ZYDIS_MNEMONIC_JMP)
+			return ARCH_FLOW_ON;
+		return in->i.raw.imm[0].is_relative ? ARCH_FLOW_JUMP : ARCH_FLOW_INDIRECT;
+	default:
+		return ARCH_FLOW_ON;
+	}
+}
+
+unsigned arch_insn_lead(
+	const uint8_t *bytes, size_t n, dtproc_addr from, struct arch_lead *out)
+{
+	struct insn in;
+
+	if (!decode(bytes, n, &in))
+		return 0;
+	*out = (struct arch_lead){
+		.flow = flow_of(&in), .is_lock = n > 0 && bytes[0] == 0xf0};
+	if (out->flow == ARCH_FLOW_JUMP || out->flow == ARCH_FLOW_BRANCH)
+		out->target = branch_target(&in, from);
+	return in.i.length;
+}
+
 static int fits32(int64_t v)
 {
 	return v == (int32_t)v;
@@ -80,11 +117,6 @@ dtproc_addr arch_slot_pc(const uint8_t *code, size_t n, dtproc_addr to, unsigned
 		return target;
 	}
 	return 0;
-}
-
-static dtproc_addr branch_target(const struct insn *in, dtproc_addr from)
-{
-	return from + in->i.length + (dtproc_addr)in->i.raw.imm[0].value.s;
 }
 
 /* Jcc in its near form; the jump back is put behind it by the caller. */
@@ -231,6 +263,21 @@ static dtproc_addr effective(const struct insn *in, const ZydisDecodedOperand *o
 	return ea;
 }
 
+/* What a branch through an operand leads to; 0 or negative. */
+static int indirect(const struct insn *in, dtproc_addr from,
+	const struct user_regs_struct *regs, arch_read_fn *rd, void *cookie,
+	uint64_t *target)
+{
+	const ZydisDecodedOperand *op = &in->op[0];
+
+	if (op->type == ZYDIS_OPERAND_TYPE_REGISTER)
+		*target = general(regs, op->reg.value);
+	else if (op->type != ZYDIS_OPERAND_TYPE_MEMORY ||
+		 rd(cookie, effective(in, op, from, regs), target, sizeof *target))
+		return -EFAULT;
+	return 0;
+}
+
 int arch_emulate(const uint8_t *bytes, size_t n, dtproc_addr from,
 	struct user_regs_struct *regs, arch_read_fn *rd, arch_write_fn *wr, void *cookie)
 {
@@ -241,13 +288,9 @@ int arch_emulate(const uint8_t *bytes, size_t n, dtproc_addr from,
 		in.i.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR ||
 		in.i.address_width != 64)
 		return -EINVAL;
-	const ZydisDecodedOperand *op = &in.op[0];
-	if (op->type == ZYDIS_OPERAND_TYPE_IMMEDIATE)
+	if (in.op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE)
 		target = branch_target(&in, from);
-	else if (op->type == ZYDIS_OPERAND_TYPE_REGISTER)
-		target = general(regs, op->reg.value);
-	else if (op->type != ZYDIS_OPERAND_TYPE_MEMORY ||
-		 rd(cookie, effective(&in, op, from, regs), &target, sizeof target))
+	else if (indirect(&in, from, regs, rd, cookie, &target))
 		return -EFAULT;
 	back = from + in.i.length;
 	if (wr(cookie, regs->rsp - 8, &back, sizeof back))
@@ -255,4 +298,43 @@ int arch_emulate(const uint8_t *bytes, size_t n, dtproc_addr from,
 	regs->rsp -= 8;
 	regs->rip = target;
 	return 0;
+}
+
+/* Does a Jcc jump?  By the four bits of its opcode (Intel SDM 2, appendix B.1.4.7). */
+static int condition_holds(unsigned code, uint64_t flags)
+{
+	const int cf = flags & 1, pf = flags >> 2 & 1, zf = flags >> 6 & 1,
+		  sf = flags >> 7 & 1, of = flags >> 11 & 1;
+	const int holds[] = {of, cf, zf, cf || zf, sf, pf, sf != of, zf || sf != of};
+
+	return holds[code >> 1 & 7] ^ (int)(code & 1);
+}
+
+int arch_jump_target(const uint8_t *bytes, size_t n, dtproc_addr from,
+	const struct user_regs_struct *regs, arch_read_fn *rd, void *cookie,
+	dtproc_addr *target)
+{
+	struct insn in;
+	uint64_t to;
+
+	if (!decode(bytes, n, &in) || in.i.address_width != 64)
+		return -EINVAL;
+	switch (flow_of(&in)) {
+	case ARCH_FLOW_JUMP:
+		*target = branch_target(&in, from);
+		return 1;
+	case ARCH_FLOW_BRANCH: /* loop and jrcxz have other opcodes */
+		if ((in.i.opcode & 0xf0) != 0x70 && (in.i.opcode & 0xf0) != 0x80)
+			return -EINVAL;
+		*target = branch_target(&in, from);
+		return condition_holds(in.i.opcode, regs->eflags);
+	case ARCH_FLOW_INDIRECT:
+		if (in.i.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR ||
+			indirect(&in, from, regs, rd, cookie, &to))
+			return -EFAULT;
+		*target = to;
+		return 1;
+	default:
+		return 0;
+	}
 }

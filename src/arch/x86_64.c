@@ -53,6 +53,11 @@ dtproc_addr arch_arg_stack(unsigned n, dtproc_addr sp)
 	return sp + 8 + (n - 6) * 8;
 }
 
+unsigned arch_result_reg(unsigned n)
+{
+	return n ? ARCH_REG_FIRST + 1 : ARCH_RESULT; /* rdx behind rax */
+}
+
 uint64_t arch_get(const struct user_regs_struct *r, enum arch_reg reg)
 {
 	return *(const unsigned long long *)((const char *)r + arch_user_offset(reg));

@@ -64,7 +64,7 @@ static int prepare(struct engine_set *s, struct engine_unit *u)
 static int has_traps(const struct engine_unit *u)
 {
 	for (size_t i = u->armed; i < u->pairs.n; i++)
-		if (u->pairs.at[i].probe->addr < WIRE_MOMENTS)
+		if (u->pairs.at[i].probe->places[0].addr < WIRE_MOMENTS)
 			return 1;
 	return 0;
 }
@@ -86,26 +86,82 @@ static size_t watch_sigaction(const struct engine_unit *u, struct wire_site *sit
 	return 1;
 }
 
-static int make_sites(const struct engine_unit *u, struct wire_site **out, size_t *n)
+/* One request's sites and, behind them, the operands of their arguments. */
+struct request {
+	struct wire_site *site;
+	size_t n, operands;
+};
+
+static void free_request(struct request *r)
 {
-	struct wire_site *sites;
+	free(r->site);
+}
 
-	*n = u->pairs.n - u->armed;
-	sites = calloc(*n + 1, sizeof *sites);
-	if (!sites)
-		return err_nomem("sites");
-	for (size_t i = 0; i < *n; i++) {
-		const struct engine_pair *p = &u->pairs.at[u->armed + i];
+static int make_room(const struct engine_unit *u, struct request *r)
+{
+	size_t sites = 1, operands = 0;
 
-		sites[i] = (struct wire_site){.addr = p->probe->addr,
-			.user = (uint32_t)(u->armed + i),
-			.kind = WIRE_SITE_PROBE,
-			.program = p->program,
-			.probe = p->probe->id};
+	for (size_t i = u->armed; i < u->pairs.n; i++) {
+		const struct probe *p = u->pairs.at[i].probe;
+
+		sites += p->n_places;
+		for (size_t k = 0; k < p->n_places; k++)
+			operands += p->places[k].n_args;
 	}
-	if (*n)
-		*n += watch_sigaction(u, &sites[*n]);
-	*out = sites;
+	r->site = calloc(
+		1, sites * sizeof *r->site + operands * sizeof(struct wire_operand));
+	return r->site ? 0 : err_nomem("sites");
+}
+
+static void add_site(struct request *r, const struct engine_pair *pair, uint32_t user,
+	const struct probe_place *at)
+{
+	r->site[r->n++] = (struct wire_site){.addr = at->addr,
+		.user = user,
+		.kind = WIRE_SITE_PROBE,
+		.program = pair->program,
+		.probe = pair->probe->id,
+		.from = at->from,
+		.to = at->to,
+		.operand = (uint32_t)r->operands,
+		.operands = at->n_args,
+		.flags = (uint8_t)((at->args ? WIRE_SITE_OPERANDS : 0) |
+				   (at->late ? WIRE_SITE_LATE : 0))};
+	r->operands += at->n_args;
+}
+
+static void add_operands(struct request *r, const struct engine_unit *u)
+{
+	struct wire_operand *next = (struct wire_operand *)(r->site + r->n);
+
+	for (size_t i = u->armed; i < u->pairs.n; i++) {
+		const struct probe *p = u->pairs.at[i].probe;
+
+		for (size_t k = 0; k < p->n_places; k++) {
+			const struct probe_place *at = &p->places[k];
+
+			if (at->n_args)
+				memcpy(next, at->args, at->n_args * sizeof *next);
+			next += at->n_args;
+		}
+	}
+}
+
+static int make_request(const struct engine_unit *u, struct request *r)
+{
+	int err = make_room(u, r);
+
+	if (err)
+		return err;
+	for (size_t i = u->armed; i < u->pairs.n; i++) {
+		const struct engine_pair *pair = &u->pairs.at[i];
+
+		for (size_t k = 0; k < pair->probe->n_places; k++)
+			add_site(r, pair, (uint32_t)i, &pair->probe->places[k]);
+	}
+	if (r->n)
+		r->n += watch_sigaction(u, &r->site[r->n]);
+	add_operands(r, u);
 	return 0;
 }
 
@@ -143,19 +199,19 @@ static long sort_out(struct engine_unit *u, const struct wire_site *sites, size_
 static long arm(struct engine_set *s, struct engine_unit *u, engine_refused_fn *refused,
 	void *arg)
 {
-	CLEAN_FREE struct wire_site *sites = NULL;
-	size_t n = 0;
+	CLEAN(free_request) struct request r = {0};
 	int err = prepare(s, u);
 	long got;
 
 	if (!err)
 		err = engine_name_probes(u);
 	if (!err)
-		err = make_sites(u, &sites, &n);
-	if (err || !n)
+		err = make_request(u, &r);
+	if (err || !r.n)
 		return err;
-	got = hold_arm(u->proc, u->pairs.at[u->armed].probe->generation, sites, n);
-	return got < 0 ? got : sort_out(u, sites, n, refused, arg);
+	got = hold_arm(u->proc, u->pairs.at[u->armed].probe->generation, r.site, r.n,
+		r.operands);
+	return got < 0 ? got : sort_out(u, r.site, r.n, refused, arg);
 }
 
 static void disarm(struct engine_set *s, struct engine_unit *u)

@@ -46,7 +46,7 @@ int engine_want(struct engine_set *, const struct probe *, uint32_t program) MUS
 typedef void engine_refused_fn(const struct probe *, const char *why, void *arg);
 /*
  * Arms what is wanted and not armed yet, each victim in one request.  Returns how many
- * pairs are armed now; a negative code when a victim as a whole failed.
+ * sites are armed now; a negative code when a victim as a whole failed.
  */
 long engine_arm(struct engine_set *, engine_refused_fn *refused, void *arg) MUST_USE;
 /* A victim's sites are gone by an exec: nothing is wanted there any more. */

@@ -68,7 +68,7 @@ static int arm(struct dtproc_proc *p, const struct dtproc_bkpt *b)
 {
 	struct wire_site site = {
 		.addr = b->addr, .user = b->user, .kind = WIRE_SITE_EVENT};
-	long n = hold_arm(p, 0, &site, 1);
+	long n = hold_arm(p, 0, &site, 1, 0);
 
 	if (n < 0)
 		return (int)n;

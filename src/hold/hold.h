@@ -119,13 +119,14 @@ int hold_programs(struct dtproc_proc *, const void *bytes, size_t len) MUST_USE;
  */
 int hold_segment(struct dtproc_proc *, int segment, int doorbell, int globals) MUST_USE;
 /*
- * Arms `n` sites in one request and fills in their results; returns how many were
+ * Arms `n` sites in one request and fills in their results (behind them lie so many
+ * wire_operands, which their arguments are made of); returns how many were
  * armed (those on memory not mapped yet among them), or a negative code when the
  * request as a whole failed: EIMAGE, when the victim's image is not the one of this
  * generation (0: the present one) any more.
  */
 long hold_arm(struct dtproc_proc *, uint32_t generation, struct wire_site *sites,
-	size_t n) MUST_USE;
+	size_t n, size_t operands) MUST_USE;
 /* Disarms those sites (addr and user tell which). */
 int hold_disarm(struct dtproc_proc *, const struct wire_site *sites, size_t n) MUST_USE;
 

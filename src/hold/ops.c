@@ -183,24 +183,26 @@ int hold_segment(struct dtproc_proc *p, int segment, int doorbell, int globals)
 	return request_call(p, &req, fds, globals < 0 ? 2 : 3, &reply);
 }
 
-/* Sends `n` sites and, where they come back changed, fetches them. */
-static int send_sites(struct dtproc_proc *p, uint32_t op, uint32_t generation,
-	const struct wire_site *sites, size_t n, struct wire_reply *reply)
+/* Sends the sites of a request, with what lies behind them. */
+static int send_sites(struct dtproc_proc *p, struct wire_request req,
+	const struct wire_site *sites, struct wire_reply *reply)
 {
-	struct wire_request req = {.op = op, .count = n, .generation = generation};
+	size_t len = req.count * sizeof *sites + req.arg * sizeof(struct wire_operand);
 
 	if (p->kind == HOLD_CONTROL && !p->hung_up) {
-		int rc = victim_ctl_put(&p->ctl, sites, n * sizeof *sites);
+		int rc = victim_ctl_put(&p->ctl, sites, len);
 		if (rc)
 			return rc;
 	}
 	return request_call(p, &req, NULL, 0, reply);
 }
 
-long hold_arm(
-	struct dtproc_proc *p, uint32_t generation, struct wire_site *sites, size_t n)
+long hold_arm(struct dtproc_proc *p, uint32_t generation, struct wire_site *sites,
+	size_t n, size_t operands)
 {
 	CLEAN(hold_leave) struct hold_guard g = hold_enter(p);
+	struct wire_request req = {
+		.op = WIRE_ARM, .count = n, .arg = operands, .generation = generation};
 	struct wire_reply reply;
 	int rc;
 
@@ -209,7 +211,7 @@ long hold_arm(
 		sites[i].reason = 0;
 	}
 	rseq_refuse(p, sites, n);
-	rc = send_sites(p, WIRE_ARM, generation, sites, n, &reply);
+	rc = send_sites(p, req, sites, &reply);
 	if (rc == 0)
 		rc = victim_ctl_get(&p->ctl, sites, n * sizeof *sites);
 	if (rc)
@@ -222,5 +224,6 @@ int hold_disarm(struct dtproc_proc *p, const struct wire_site *sites, size_t n)
 	CLEAN(hold_leave) struct hold_guard g = hold_enter(p);
 	struct wire_reply reply;
 
-	return send_sites(p, WIRE_DISARM, 0, sites, n, &reply);
+	return send_sites(
+		p, (struct wire_request){.op = WIRE_DISARM, .count = n}, sites, &reply);
 }

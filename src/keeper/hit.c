@@ -25,6 +25,7 @@ struct cookie {
 	struct site *s;
 	uint64_t signals;            /* to be sent: bit N - 1 is signal N */
 	const struct moment *moment; /* NULL: at a place */
+	const struct place *place;   /* of the user whose program runs */
 };
 
 static int host_reg(void *cookie, unsigned reg, uint64_t *out)
@@ -72,6 +73,8 @@ static int host_arg(void *cookie, unsigned n, uint64_t *out)
 		*out = n < 10 ? c->moment->args[n] : 0;
 		return 0;
 	}
+	if (place_has_args(c->place))
+		return place_arg(c->k, c->t, c->place, n, out);
 	if (offset >= 0)
 		return pt_peek_user(c->t->tid, offset, out);
 	if (pt_peek_user(c->t->tid, arch_user_offset(ARCH_SP), &sp))
@@ -234,8 +237,9 @@ static void run_users(
 		const struct site_user *u = &s->users.at[i];
 		if (u->kind == WIRE_SITE_SIGACTION)
 			signal_note_trap(k, t);
-		if (u->kind != WIRE_SITE_PROBE)
+		if (u->kind != WIRE_SITE_PROBE || !place_fires(k, t, s, u->place))
 			continue;
+		cookie.place = u->place;
 		probes = 1;
 		if (k->view_ok && u->program < k->programs.n &&
 			k->programs.at[u->program])

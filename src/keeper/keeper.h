@@ -70,6 +70,14 @@ struct task {
 /* A user of a site: an event breakpoint of the client, or a probe's program. */
 struct site_user {
 	uint32_t user, kind, program, probe;
+	struct place *place; /* its own; NULL: a plain one */
+	uint8_t late;        /* it comes behind those that are not */
+};
+
+/* The operands of a request's sites. */
+struct wire_operands {
+	const struct wire_operand *at;
+	size_t n;
 };
 
 struct site {
@@ -300,7 +308,7 @@ int step_ended(struct keeper *, struct task *);
 
 struct site *site_get(struct keeper *, dtproc_addr addr);
 /* Adds a user at a site; the result is put into `w`. */
-void site_want(struct keeper *, struct wire_site *w);
+void site_want(struct keeper *, struct wire_site *w, const struct wire_operands *);
 void site_unwant(struct keeper *, dtproc_addr addr, uint32_t user);
 /*
  * Decodes what is not ready yet and gets slots; all tasks are stopped.  An error: some
@@ -322,6 +330,19 @@ struct site *site_of_slot(struct keeper *, dtproc_addr pc, dtproc_addr *at);
 /* Copies victim memory with the original bytes; bytes read, or -1. */
 long sites_read(struct keeper *, dtproc_addr, void *buf, size_t len);
 long sites_write(struct keeper *, dtproc_addr, const void *buf, size_t len);
+
+/* ------------------------------------------------------------------- place.c */
+
+/* What a site of a request has besides its address; *out: free(3), or NULL. */
+int place_make(const struct wire_site *, const struct wire_operands *,
+	struct place **out) MUST_USE;
+/* Has it arguments of its own?  Argument n of such a one; 0 or -1. */
+int place_has_args(const struct place *);
+int place_arg(
+	struct keeper *, struct task *, const struct place *, unsigned n, uint64_t *out);
+/* Does a task that has hit the trap make it fire? */
+int place_fires(
+	struct keeper *, struct task *, const struct site *, const struct place *);
 
 /* -------------------------------------------------------------------- home.c */
 

@@ -180,7 +180,7 @@ int linker_follow(struct keeper *k, dtproc_addr brk, dtproc_addr debug)
 
 	if (k->linker.brk != brk) {
 		linker_forget(k);
-		site_want(k, &w);
+		site_want(k, &w, NULL);
 		code = w.result ? w.result : sites_prepare(k);
 	}
 	s = site_get(k, brk);

@@ -283,16 +283,38 @@ static int arm_begin(struct keeper *k, const struct wire_request *req, enum stil
 	return same_image(k, req);
 }
 
+/* The sites of a request, and what lies behind them; the caller frees *out. */
+static int take_sites(const struct wire_request *req, struct wire_site **out,
+	struct wire_operands *operands)
+{
+	const size_t most = BULK_MAX / 2;
+	size_t sites = req->count * sizeof **out;
+	struct wire_request all = {.count = 0};
+	int code;
+
+	if (req->count > most / sizeof **out ||
+		req->arg > most / sizeof(struct wire_operand))
+		return err_set(DTPROC_ELIMIT, "the request has too much in bulk");
+	all.count = sites + req->arg * sizeof(struct wire_operand);
+	code = bulk_take(&all, 1, out);
+	if (code)
+		return code;
+	operands->at = (const void *)((const char *)*out + sites);
+	operands->n = req->arg;
+	return 0;
+}
+
 static int op_arm(struct keeper *k, struct call *c)
 {
 	CLEAN_FREE struct wire_site *w = NULL;
+	struct wire_operands operands;
 	enum still was;
-	int code = bulk_take(c->req, sizeof *w, &w);
+	int code = take_sites(c->req, &w, &operands);
 
 	if (code || (code = arm_begin(k, c->req, &was)))
 		return code;
 	for (size_t i = 0; i < c->req->count; i++)
-		site_want(k, &w[i]);
+		site_want(k, &w[i], &operands);
 	code = sites_prepare(k);
 	STEP(ARM_READY);
 	if (!code) {

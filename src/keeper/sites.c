@@ -254,11 +254,27 @@ static void give_slot(struct keeper *k, struct site *s)
 	s->slot = 0;
 }
 
+static void drop_user(struct site *s, size_t i)
+{
+	struct site_user *u = &s->users.at[i];
+
+	free(u->place);
+	s->users.n--;
+	memmove(u, u + 1, (s->users.n - i) * sizeof *u);
+}
+
+static void drop_users(struct site *s)
+{
+	for (size_t i = 0; i < s->users.n; i++)
+		free(s->users.at[i].place);
+	vec_free(&s->users);
+}
+
 static void site_free(struct keeper *k, struct site *s)
 {
 	hash_take(&k->sites, s->addr);
 	give_slot(k, s);
-	vec_free(&s->users);
+	drop_users(s);
 	free(s);
 }
 
@@ -277,12 +293,38 @@ void site_forget(struct keeper *k, struct site *s)
 	give_slot(k, s);
 	for (size_t i = s->users.n; i-- > 0;)
 		if (s->users.at[i].kind == WIRE_SITE_PROBE)
-			vec_drop(&s->users, i);
+			drop_user(s, i);
 	if (!s->users.n)
 		site_free(k, s);
 }
 
-void site_want(struct keeper *k, struct wire_site *w)
+/* The late ones stay behind. */
+static int add_user(
+	struct site *s, const struct wire_site *w, const struct wire_operands *operands)
+{
+	struct site_user u = {.user = w->user,
+		.kind = w->kind,
+		.program = w->program,
+		.probe = w->probe,
+		.late = w->flags & WIRE_SITE_LATE};
+	int code = place_make(w, operands, &u.place);
+	size_t at = s->users.n;
+
+	if (!code)
+		code = vec_push(&s->users, u);
+	if (code) {
+		free(u.place);
+		return code;
+	}
+	for (; !u.late && at > 0 && s->users.at[at - 1].late; at--) {
+		s->users.at[at] = s->users.at[at - 1];
+		s->users.at[at - 1] = u;
+	}
+	return 0;
+}
+
+void site_want(
+	struct keeper *k, struct wire_site *w, const struct wire_operands *operands)
 {
 	struct site *s = site_get(k, w->addr);
 
@@ -299,8 +341,7 @@ void site_want(struct keeper *k, struct wire_site *w)
 		w->result = DTPROC_ENOMEM;
 		return;
 	}
-	struct site_user u = {w->user, w->kind, w->program, w->probe};
-	w->result = vec_push(&s->users, u);
+	w->result = add_user(s, w, operands);
 	if (!w->result)
 		s->events = (uint8_t)(s->events + (w->kind == WIRE_SITE_EVENT));
 	else if (!s->users.n)
@@ -323,7 +364,7 @@ void site_unwant(struct keeper *k, dtproc_addr addr, uint32_t user)
 	s->events = 0;
 	for (size_t i = s->users.n; i-- > 0;) {
 		if (s->users.at[i].user == user)
-			vec_drop(&s->users, i);
+			drop_user(s, i);
 		else
 			s->events = (uint8_t)(s->events +
 					      (s->users.at[i].kind == WIRE_SITE_EVENT));
@@ -340,7 +381,7 @@ void sites_forget(struct keeper *k)
 		struct site *s = k->sites.slots[i].value;
 		s->planted = 0;
 		ledger_leave(k, s);
-		vec_free(&s->users);
+		drop_users(s);
 		free(s);
 	}
 	hash_free(&k->sites);

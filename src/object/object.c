@@ -38,6 +38,7 @@ static void destroy(struct object *o)
 	if (!o)
 		return;
 	object_table_free(&o->table);
+	object_frames_free(o->frames);
 	pthread_mutex_destroy(&o->lock);
 	if (o->fd >= 0)
 		close(o->fd);

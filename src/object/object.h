@@ -107,6 +107,13 @@ const struct object_symbol *object_find(
 const struct object_symbol *object_at(const struct object *, uint64_t value);
 
 /*
+ * Where the frame of the function is at an instruction: the canonical frame address of
+ * its unwind tables is a register (DWARF's number) plus an offset.  1; 0: they do not
+ * tell.
+ */
+int object_frame(struct object *, uint64_t value, unsigned *reg, int64_t *offset);
+
+/*
  * Does `wanted`, as written in a probe description, name the object called `name`?  By
  * its whole name ("libc.so.6"), without version ("libc.so"), by stem ("libc"), or by a
  * glob over the whole name; empty: any.  "a.out" is the caller's to decide.

@@ -34,7 +34,10 @@ struct object {
 	pthread_mutex_t lock; /* of what follows */
 	enum { OBJECT_UNREAD, OBJECT_READ, OBJECT_BAD } state;
 	struct object_table table;
+	struct object_frames *frames; /* NULL: not asked for yet */
 };
+
+void object_frames_free(struct object_frames *); /* NULL: nothing */
 
 /* Reads all symbols of an open file; the result is the caller's to object_table_free().
  */

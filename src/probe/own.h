@@ -70,6 +70,7 @@ struct probe_entry {
 	uint32_t epoch;                    /* of the module, or of the table */
 	struct probe_entry *same_name;
 	char *own_name; /* freed with it, or NULL */
+	void *places;   /* likewise: the probe's places, behind them their operands */
 };
 
 struct probe_table {
@@ -86,7 +87,7 @@ struct probe_table {
 
 /*
  * The probe like `wanted` (its id does not matter) in `module` (NULL: in none): the one
- * that is there, or a new one.  Strings are kept, not copied, but for `name`.
+ * that is there, or a new one.  Strings are kept, not copied, but for `name`; places are.
  */
 int probe_intern(struct probe_table *, const struct probe *wanted,
 	const struct probe_module *module, const struct probe **out) MUST_USE;

@@ -2,9 +2,10 @@
 /*
  * The pid provider: pid4711:module:function:name.
  *
- * NAMES.  entry is the first instruction of a function; a hexadecimal number is an
- * offset from it; function "-" makes that number an address.  A glob for the name is
- * matched with "entry" and with the offset of each instruction.
+ * NAMES.  entry is the first instruction of a function, return where it returns (see
+ * return.c); a hexadecimal number is an offset from the first instruction; function "-"
+ * makes that number an address.  A glob for the name is matched with "entry", "return"
+ * and the offset of each instruction.
  *
  * FUNCTIONS.  A plain name is looked up as it is, so an alias can be asked for; a glob
  * takes one name an address, the preferred one of those that match.  Data and indirect
@@ -18,7 +19,8 @@
 #include <arch/arch.h>
 #include <base/clean.h>
 #include <base/glob.h>
-#include "own.h"
+#include <base/log.h>
+#include "code.h"
 
 /* What one call of each() carries along. */
 struct walk {
@@ -63,7 +65,8 @@ static int parse_hex(const char *s, uint64_t *out)
 	return 1;
 }
 
-static int emit(struct walk *w, const char *function, const char *name, dtproc_addr addr)
+static int emit_places(struct walk *w, const char *function, const char *name,
+	const struct probe_place *places, size_t n)
 {
 	struct probe p = {.kind = PROBE_ADDRESS,
 		.provider = w->victim->provider,
@@ -71,7 +74,8 @@ static int emit(struct walk *w, const char *function, const char *name, dtproc_a
 		.function = function,
 		.name = name,
 		.proc = w->victim->proc,
-		.addr = addr,
+		.places = places,
+		.n_places = n,
 		.generation = w->victim->generation};
 	const struct probe *made;
 	int err = probe_intern(w->table, &p, w->module, &made);
@@ -84,26 +88,18 @@ static int emit(struct walk *w, const char *function, const char *name, dtproc_a
 	return 0;
 }
 
-/* Bytes of a function longer than this are not decoded. */
-#define MAX_FUNCTION (4u << 20)
-
-/* The function's instructions as they are in the victim; the caller frees. */
-static int read_function(
-	struct walk *w, const struct object_symbol *s, size_t len, uint8_t **out)
+static int emit(struct walk *w, const char *function, const char *name, dtproc_addr addr)
 {
-	CLEAN_FREE uint8_t *bytes = malloc(len);
-	ssize_t got;
+	struct probe_place place = {.addr = addr};
 
-	if (!bytes)
-		return err_nomem("a function");
-	got = dtproc_proc_read(w->victim->proc, s->value + w->module->bias, bytes, len);
-	if (got < 0)
-		return (int)got;
-	if ((size_t)got < len)
-		return err_set(DTPROC_ERANGE, "%s is not mapped whole",
-			object_name_of(w->module->object, s));
-	*out = TAKE_PTR(bytes);
-	return 0;
+	return emit_places(w, function, name, &place, 1);
+}
+
+/* One function of which nothing can be said must not hide the probes of the others. */
+static void leave_out(struct walk *w, const char *function, const char *why)
+{
+	probe_set_why(w->table, "%s: %s", function, why);
+	log_line("probe", 1, "%s:%s left out: %s", w->module->name, function, why);
 }
 
 /*
@@ -113,26 +109,43 @@ static int read_function(
 static int each_offset(struct walk *w, const struct object_symbol *s)
 {
 	const char *function = object_name_of(w->module->object, s);
-	size_t len = s->size < MAX_FUNCTION ? s->size : MAX_FUNCTION;
-	CLEAN_FREE uint8_t *bytes = NULL;
+	CLEAN(code_free) struct code c = {0};
 	uint64_t wanted = UINT64_MAX;
-	int err = read_function(w, s, len, &bytes);
+	int err = code_read(w->victim, s->value + w->module->bias, s->size, &c);
 
-	if (err)
+	if (c.unsure)
+		leave_out(w, function, c.unsure);
+	if (err || c.unsure)
 		return err;
 	parse_hex(w->desc->name, &wanted);
-	for (size_t at = 0, n = 1; n && at < len; at += n) {
+	for (size_t i = 0; i < c.insns.n && !err; i++) {
+		size_t at = c.insns.at[i].at;
 		char name[24];
 
 		snprintf(name, sizeof name, "%zx", at);
 		if (at == wanted ||
 			(wanted == UINT64_MAX && glob_match(w->desc->name, name)))
-			err = emit(w, function, name, s->value + w->module->bias + at);
-		if (err)
-			return err;
-		n = arch_insn_len(bytes + at, len - at);
+			err = emit(w, function, name, c.start + at);
 	}
-	return 0;
+	return err;
+}
+
+static int at_returns(struct walk *w, const struct object_symbol *s)
+{
+	const char *function = object_name_of(w->module->object, s);
+	struct code_returns r;
+	int err = code_returns(w->victim, w->module, s, &r);
+
+	if (err)
+		return err;
+	if (r.unsure)
+		leave_out(w, function, r.unsure);
+	else if (r.n)
+		err = emit_places(w, function, "return", r.places, r.n);
+	else
+		probe_set_why(w->table, "%s does not return", function);
+	free(r.places);
+	return err;
 }
 
 static int at_function(struct walk *w, const struct object_symbol *s)
@@ -149,7 +162,9 @@ static int at_function(struct walk *w, const struct object_symbol *s)
 		err = emit(w, function, "entry", s->value + w->module->bias);
 	if (err || !s->size)
 		return err;
-	if (glob_is_pattern(name) || !name[0] || parse_hex(name, &offset))
+	if (glob_match(name, "return"))
+		err = at_returns(w, s);
+	if (!err && (glob_is_pattern(name) || !name[0] || parse_hex(name, &offset)))
 		err = each_offset(w, s);
 	return err;
 }
@@ -286,8 +301,9 @@ static void tell_why(const struct walk *w)
 	} else if (w->functions && parse_hex(d->name, &(uint64_t){0}))
 		probe_set_why(t, "no instruction begins at offset %s", d->name);
 	else if (w->functions)
-		probe_set_why(
-			t, "%s is neither entry nor an offset in hexadecimal", d->name);
+		probe_set_why(t,
+			"%s is neither entry, return nor an offset in hexadecimal",
+			d->name);
 	else if (w->indirect)
 		probe_set_why(t, "%s is an indirect function (IFUNC)", d->function);
 	else
@@ -316,9 +332,6 @@ static long each(
 	struct walk w = {.table = t, .desc = d, .fn = fn, .arg = arg};
 	int err;
 
-	if (strcmp(d->name, "return") == 0)
-		return err_set(
-			DTPROC_ENOPROBE, "pid provider: return probes are not built yet");
 	err = probe_victim_find(t, pid_of(d->provider), &w.victim);
 	if (err)
 		return err;

@@ -26,14 +26,24 @@ enum probe_kind {
 	PROBE_ADDRESS, /* fires in a victim */
 };
 
+/* One place at which a probe fires. */
+struct probe_place {
+	dtproc_addr addr;     /* or WIRE_MOMENTS and a moment */
+	dtproc_addr from, to; /* when the jump there leaves this range; to 0: always */
+	const struct wire_operand *args; /* NULL: as functions get them */
+	uint8_t n_args;                  /* those behind are 0 */
+	uint8_t late;                    /* it fires behind others that are not */
+};
+
 struct probe {
 	uint32_t id; /* 1 and on */
 	enum probe_kind kind;
 	const char *provider, *module, *function, *name; /* "": none */
 	uint64_t interval_ns;                            /* PROBE_TICK */
-	struct dtproc_proc *proc; /* PROBE_ADDRESS; until probe_table_release() */
-	dtproc_addr addr;         /* PROBE_ADDRESS */
-	uint32_t generation;      /* of the victim's image when that was its address */
+	struct dtproc_proc *proc;         /* PROBE_ADDRESS; until probe_table_release() */
+	const struct probe_place *places; /* PROBE_ADDRESS: one or more */
+	size_t n_places;
+	uint32_t generation; /* of the victim's image when those were its places */
 };
 
 /* A description with its macros expanded; "" matches all. */

@@ -38,13 +38,15 @@ static int claims(const struct probe_desc *d)
 static int emit(
 	struct probe_table *t, struct probe_victim *v, size_t i, probe_fn *fn, void *arg)
 {
+	struct probe_place place = {.addr = WIRE_MOMENTS + probes[i].moment};
 	struct probe p = {.kind = PROBE_ADDRESS,
 		.provider = "proc",
 		.module = "",
 		.function = "",
 		.name = probes[i].name,
 		.proc = v->proc,
-		.addr = WIRE_MOMENTS + probes[i].moment,
+		.places = &place,
+		.n_places = 1,
 		.generation = v->generation};
 	const struct probe *made;
 	int err = probe_intern(t, &p, NULL, &made);

@@ -57,6 +57,12 @@ static int is_vacant(const struct probe_entry *e)
 	return e->module && e->module->epoch != e->epoch;
 }
 
+static int is_there(const struct probe *a, const struct probe *b)
+{
+	return a->n_places == b->n_places &&
+	       (!a->n_places || a->places[0].addr == b->places[0].addr);
+}
+
 /* The entry of these names that is at that place, or else a vacant one; NULL. */
 static struct probe_entry *find_entry(struct probe_entry *e, const struct probe *wanted)
 {
@@ -67,19 +73,57 @@ static struct probe_entry *find_entry(struct probe_entry *e, const struct probe 
 			continue;
 		if (is_vacant(e))
 			vacant = e;
-		else if (e->probe.addr == wanted->addr)
+		else if (is_there(&e->probe, wanted))
 			return e;
 	}
 	return vacant;
 }
 
-static void settle(struct probe_table *t, struct probe_entry *e,
+static struct wire_operand *copy_args(struct probe_place *place, struct wire_operand *to)
+{
+	if (!place->args)
+		return to;
+	if (place->n_args)
+		memcpy(to, place->args, place->n_args * sizeof *to);
+	place->args = to;
+	return to + place->n_args;
+}
+
+/* The places of a probe, behind them their operands, as one block. */
+static void *copy_places(const struct probe *p)
+{
+	size_t operands = 1; /* args of none are not NULL either */
+	struct wire_operand *next;
+	struct probe_place *to;
+
+	for (size_t i = 0; i < p->n_places; i++)
+		operands += p->places[i].n_args;
+	to = malloc(p->n_places * sizeof *to + operands * sizeof *next);
+	if (!to)
+		return NULL;
+	if (p->n_places)
+		memcpy(to, p->places, p->n_places * sizeof *to);
+	next = (struct wire_operand *)(to + p->n_places);
+	for (size_t i = 0; i < p->n_places; i++)
+		next = copy_args(&to[i], next);
+	return to;
+}
+
+static int settle(struct probe_table *t, struct probe_entry *e,
 	const struct probe_module *module, const struct probe *wanted)
 {
+	void *places = copy_places(wanted);
+
+	if (!places)
+		return err_nomem("the places of a probe");
+	free(e->places);
+	e->places = places;
 	e->module = module;
 	e->epoch = module ? module->epoch : t->epoch;
-	e->probe.addr = wanted->addr;
+	e->probe.places = places;
+	e->probe.n_places = wanted->n_places;
 	e->probe.generation = wanted->generation;
+	return 0;
 }
 
 static struct probe_entry *make_entry(const struct probe *wanted, uint32_t id)
@@ -90,6 +134,8 @@ static struct probe_entry *make_entry(const struct probe *wanted, uint32_t id)
 		return NULL;
 	e->probe = *wanted;
 	e->probe.id = id;
+	e->probe.n_places = 0;
+	e->probe.places = NULL;
 	e->own_name = strdup(wanted->name);
 	if (!e->own_name) {
 		free(e);
@@ -102,6 +148,7 @@ static struct probe_entry *make_entry(const struct probe *wanted, uint32_t id)
 static void free_entry(struct probe_entry *e)
 {
 	free(e->own_name);
+	free(e->places);
 	free(e);
 }
 
@@ -137,7 +184,9 @@ int probe_intern(struct probe_table *t, const struct probe *wanted,
 	if (err)
 		return err;
 	if (fresh || is_vacant(e) || !module)
-		settle(t, e, module, wanted);
+		err = settle(t, e, module, wanted);
+	if (err)
+		return err;
 	*out = &e->probe;
 	return 0;
 }

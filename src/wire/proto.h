@@ -26,7 +26,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WIRE_VERSION 3u
+#define WIRE_VERSION 4u
 #define WIRE_MAGIC 0x64747077u /* "dtpw" */
 #define WIRE_TEXT_MAX 400
 
@@ -56,7 +56,8 @@ enum wire_op {
 			  its code; replaces all programs */
 	WIRE_SEGMENT,  /* fd 0: segment memfd, fd 1: doorbell eventfd,
 			   fd 2, if there are any: memfd of the session's globals */
-	WIRE_ARM,      /* count = wire_site in bulk -> their `result`; value = armed */
+	WIRE_ARM,      /* count = wire_site in bulk, arg = wire_operand behind them
+			  -> their `result`; value = armed */
 	WIRE_DISARM,   /* count = wire_site in bulk (addr, user) */
 	WIRE_WRITE,    /* addr, count = bytes in bulk -> value = written */
 	WIRE_THREADS,  /* -> count = wire_thread in bulk */
@@ -156,6 +157,42 @@ struct wire_site {
 	uint32_t probe;   /* probe: id for the record */
 	int32_t result;   /* 0 or enum dtproc_error; not 0 in a request: leave it out */
 	uint32_t reason;  /* enum wire_refusal, when result is DTPROC_ESITE */
+	/* probe: it fires when the jump at addr leaves [from, to); to 0: always */
+	uint64_t from, to;
+	uint32_t operand; /* index of arg0's; the others follow */
+	uint8_t operands; /* how many of them, WIRE_OPERANDS_MAX at the most */
+	uint8_t flags;    /* enum wire_site_flags */
+	uint16_t pad;
+};
+
+enum wire_site_flags {
+	WIRE_SITE_OPERANDS = 1, /* its arguments are operands, and 0 behind the last one;
+				   else those of the calling convention */
+	WIRE_SITE_LATE = 2,     /* its program runs behind those that are not late */
+};
+
+/*
+ * Where an argument is.  Registers are numbered as by arch_user_offset(); memory is at
+ * base + index * scale + value.
+ */
+#define WIRE_OPERANDS_MAX 10u
+#define WIRE_NO_REG 0xff
+
+struct wire_operand {
+	int64_t value;     /* offset, or the constant */
+	uint8_t kind;      /* enum wire_operand_kind */
+	uint8_t size;      /* bytes: 1, 2, 4 or 8 */
+	uint8_t is_signed; /* it is extended by its sign */
+	uint8_t base, index, scale;
+	uint8_t shift; /* register: bits below it */
+	uint8_t pad;
+};
+
+enum wire_operand_kind {
+	WIRE_OPERAND_NONE, /* it cannot be had: asking for it is a fault */
+	WIRE_OPERAND_CONST,
+	WIRE_OPERAND_REG, /* base */
+	WIRE_OPERAND_MEMORY,
 };
 
 enum wire_site_kind {

@@ -20,6 +20,8 @@ static void look_around(struct object *o)
 {
 	const struct object_symbol *at;
 	uint64_t bias;
+	int64_t offset;
+	unsigned reg;
 	size_t n;
 
 	promise(strlen(object_name(o)) > 0 && strlen(object_soname(o)) < 4096);
@@ -31,6 +33,8 @@ static void look_around(struct object *o)
 		promise(object_find(o, object_name_of(o, &at[i]), NULL) != NULL);
 		promise(i == 0 || at[i - 1].value <= at[i].value);
 		(void)object_at(o, at[i].value + 1);
+		if (i < 64)
+			(void)object_frame(o, at[i].value, &reg, &offset);
 	}
 }
 

@@ -278,6 +278,71 @@ static void test_guard(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* Each Jcc with all flags that any looks at: as the CPU has it. */
+static void test_conditions(void **state)
+{
+	/* push rdi; popf; jcc +3; xor eax,eax; ret; mov eax,1; ret */
+	uint8_t code[] = {0x57, 0x9d, 0x70, 3, 0x31, 0xc0, 0xc3, 0xb8, 1, 0, 0, 0, 0xc3};
+	static const unsigned bits[] = {0, 2, 6, 7, 11};
+	struct user_regs_struct r = {0};
+	dtproc_addr to = 0;
+
+	for (unsigned n = 0; n < 16 * 32; n++) {
+		long flags = 2;
+		for (unsigned b = 0; b < 5; b++)
+			flags |= (long)(n >> 4 >> b & 1) << bits[b];
+		code[2] = (uint8_t)(0x70 | (n & 15));
+		memcpy(text, code, sizeof code);
+		r.eflags = (unsigned long)flags;
+		assert_int_equal(
+			arch_jump_target(code + 2, 2, 0x1000, &r, NULL, NULL, &to),
+			((long (*)(long))(uintptr_t)text)(flags));
+		assert_int_equal(to, 0x1005);
+	}
+}
+
+static int read_pointer(void *cookie, dtproc_addr addr, void *buf, size_t len)
+{
+	uint64_t value = addr + 1;
+
+	memcpy(buf, &value, len);
+	return addr == 0x66 ? -1 : 0;
+}
+
+static int target_of(const char *bytes, size_t n, dtproc_addr *to)
+{
+	struct user_regs_struct r = {.rax = 0x60, .rcx = 2};
+
+	return arch_jump_target(
+		(const uint8_t *)bytes, n, 0x1000, &r, read_pointer, NULL, to);
+}
+
+static void test_leads(void **state)
+{
+	struct arch_lead lead;
+	dtproc_addr to = 0;
+
+	assert_int_equal(target_of("\xff\xe0", 2, &to), 1); /* jmp *%rax */
+	assert_int_equal(to, 0x60);
+	/* jmp *8(%rax,%rcx,8): notrack; jmp *6(%rax): unreadable */
+	assert_int_equal(target_of("\x3e\xff\x64\xc8\x08", 5, &to), 1);
+	assert_int_equal(to, 0x79);
+	assert_true(target_of("\xff\x60\x06", 3, &to) < 0);
+	assert_true(target_of("\x06", 1, &to) < 0); /* no instruction */
+	assert_int_equal(target_of("\xc3", 1, &to), 0);
+	assert_true(target_of("\xe3\x00", 2, &to) < 0); /* jrcxz */
+	assert_int_equal(arch_insn_lead((const uint8_t *)"\xf3\xc3", 2, 0, &lead), 2);
+	assert_int_equal(lead.flow, ARCH_FLOW_RETURN);
+	assert_int_equal(arch_insn_lead((const uint8_t *)"\xc2\x08\x00", 3, 0, &lead), 3);
+	assert_int_equal(lead.flow, ARCH_FLOW_RETURN);
+	assert_int_equal(arch_insn_lead((const uint8_t *)"\xeb\xfe", 2, 9, &lead), 2);
+	assert_int_equal(lead.flow, ARCH_FLOW_JUMP);
+	assert_int_equal(lead.target, 9);
+	assert_int_equal(arch_insn_lead((const uint8_t *)"\xff\xd0", 2, 0, &lead), 2);
+	assert_int_equal(lead.flow, ARCH_FLOW_ON); /* a call */
+	assert_int_equal(arch_insn_lead((const uint8_t *)"\x48", 1, 0, &lead), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -289,6 +354,8 @@ int main(void)
 		cmocka_unit_test(test_calls),
 		cmocka_unit_test(test_rewind),
 		cmocka_unit_test(test_guard),
+		cmocka_unit_test(test_conditions),
+		cmocka_unit_test(test_leads),
 	};
 
 	return cmocka_run_group_tests(tests, make_memory, NULL);

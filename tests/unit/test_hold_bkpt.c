@@ -428,12 +428,40 @@ static void F1_exec_drops_breakpoints(void **state)
 	assert_true(UNTIL(dtproc_proc_symbol(q, "libc", "getpid", &at, NULL) == 0));
 	/* What was found in the old image is not for this one. */
 	struct wire_site site = {.addr = at, .user = 1, .kind = WIRE_SITE_EVENT};
-	assert_int_equal(hold_arm(q, generation, &site, 1), DTPROC_EIMAGE);
-	assert_int_equal(hold_arm(q, generation + 1, &site, 1), 1);
+	assert_int_equal(hold_arm(q, generation, &site, 1, 0), DTPROC_EIMAGE);
+	assert_int_equal(hold_arm(q, generation + 1, &site, 1, 0), 1);
 	assert_ok(hold_disarm(q, &site, 1));
 	dtproc_proc_release(q, DTPROC_RELEASE_DEFAULT);
 	child_end(kid);
 	hold_close(s2);
+}
+
+static int arm_with(unsigned first, unsigned n, unsigned size)
+{
+	struct {
+		struct wire_site site;
+		struct wire_operand operand;
+	} both = {{.addr = BEAT,
+			  .kind = WIRE_SITE_EVENT,
+			  .flags = WIRE_SITE_OPERANDS,
+			  .operand = first,
+			  .operands = (uint8_t)n},
+		{.kind = WIRE_OPERAND_REG, .size = (uint8_t)size}};
+
+	assert_true(hold_arm(p, 0, &both.site, 1, 1) >= 0);
+	if (both.site.result == 0)
+		assert_ok(hold_disarm(p, &both.site, 1));
+	return both.site.result;
+}
+
+/* Operands that are not there, or of no size, refuse their site. */
+static void operands_are_checked(void **state)
+{
+	assert_int_equal(arm_with(0, 1, 4), 0);
+	assert_int_equal(arm_with(0, 1, 3), DTPROC_EPROTO);
+	assert_int_equal(arm_with(0, 2, 4), DTPROC_EPROTO);
+	assert_int_equal(arm_with(0, WIRE_OPERANDS_MAX + 1, 4), DTPROC_EPROTO);
+	assert_int_equal(arm_with(~0u, 1, 4), DTPROC_EPROTO);
 }
 
 #define WITH(t) cmocka_unit_test_setup_teardown(t, begin, finish)
@@ -455,6 +483,7 @@ int main(void)
 		WITH(memory_in_and_out),
 		WITH(symbols),
 		WITH(run_to),
+		WITH(operands_are_checked),
 		WITH(F1_exec_drops_breakpoints),
 	};
 

@@ -94,6 +94,23 @@ static void symbols_of_self(void **state)
 	object_unref(o);
 }
 
+/* At an entry the frame is right behind the return address. */
+static void frame_at_an_entry(void **state)
+{
+	struct object *o = open_self();
+	uint64_t value = 0;
+	int64_t offset = 0;
+	uint32_t size;
+	unsigned reg = 0;
+
+	assert_int_equal(object_lookup(o, "test_target", &value, &size), 0);
+	assert_int_equal(object_frame(o, value, &reg, &offset), 1);
+	assert_int_equal(reg, 7);
+	assert_int_equal(offset, 8);
+	assert_int_equal(object_frame(o, 0x10, &reg, &offset), 0);
+	object_unref(o);
+}
+
 /* What a scan for one name gives is what the table gives. */
 static void lookup_is_find(void **state)
 {
@@ -233,6 +250,7 @@ int main(void)
 		cmocka_unit_test(names_of_objects),
 		cmocka_unit_test(symbols_of_self),
 		cmocka_unit_test(lookup_is_find),
+		cmocka_unit_test(frame_at_an_entry),
 		cmocka_unit_test(bias_of_mapping),
 		cmocka_unit_test(sharing),
 		cmocka_unit_test(libc_by_soname),

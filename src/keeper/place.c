@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a user of a site has besides an address: arguments of its own, and a range that
+ * the jump there has to leave.  A plain one, with the arguments of the calling
+ * convention, has none of this.
+ */
+#include "keeper.h"
+#include "ptrace.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct place {
+	dtproc_addr from, to;
+	uint8_t own_args, n_args;
+	struct wire_operand arg[];
+};
+
+static int is_plain(const struct wire_site *w)
+{
+	return !w->to && !(w->flags & WIRE_SITE_OPERANDS);
+}
+
+static int is_sound(const struct wire_operand *o)
+{
+	return o->size == 1 || o->size == 2 || o->size == 4 || o->size == 8 ||
+	       o->kind == WIRE_OPERAND_NONE || o->kind == WIRE_OPERAND_CONST;
+}
+
+int place_make(
+	const struct wire_site *w, const struct wire_operands *all, struct place **out)
+{
+	struct place *p;
+
+	*out = NULL;
+	if (is_plain(w))
+		return 0;
+	if (w->operands > WIRE_OPERANDS_MAX || w->operand > all->n ||
+		w->operands > all->n - w->operand)
+		return err_set(DTPROC_EPROTO, "a site's arguments are not there");
+	for (unsigned i = 0; i < w->operands; i++)
+		if (!is_sound(&all->at[w->operand + i]))
+			return err_set(DTPROC_EPROTO, "a site's argument has no size");
+	p = calloc(1, sizeof *p + w->operands * sizeof *p->arg);
+	if (!p)
+		return err_nomem("a site");
+	p->from = w->from;
+	p->to = w->to;
+	p->own_args = (w->flags & WIRE_SITE_OPERANDS) != 0;
+	p->n_args = w->operands;
+	if (p->n_args)
+		memcpy(p->arg, all->at + w->operand, p->n_args * sizeof *p->arg);
+	*out = p;
+	return 0;
+}
+
+static int get_reg(struct task *t, unsigned reg, uint64_t *out)
+{
+	long offset = arch_user_offset(reg);
+
+	return offset < 0 ? -1 : pt_peek_user(t->tid, offset, out);
+}
+
+/* Address of an operand in memory. */
+static int address_of(struct task *t, const struct wire_operand *o, dtproc_addr *out)
+{
+	uint64_t base = 0, index = 0;
+
+	if ((o->base != WIRE_NO_REG && get_reg(t, o->base, &base)) ||
+		(o->index != WIRE_NO_REG && get_reg(t, o->index, &index)))
+		return -1;
+	*out = base + index * o->scale + (uint64_t)o->value;
+	return 0;
+}
+
+/* The value of `size` bytes, wider. */
+static uint64_t extend(uint64_t v, unsigned size, int is_signed)
+{
+	unsigned rest = 64 - 8 * size;
+
+	return is_signed ? (uint64_t)((int64_t)(v << rest) >> rest) : v << rest >> rest;
+}
+
+static int get_operand(
+	struct keeper *k, struct task *t, const struct wire_operand *o, uint64_t *out)
+{
+	dtproc_addr addr;
+	uint64_t v = 0;
+
+	switch (o->kind) {
+	case WIRE_OPERAND_CONST:
+		*out = (uint64_t)o->value;
+		return 0;
+	case WIRE_OPERAND_REG:
+		if (get_reg(t, o->base, &v))
+			return -1;
+		v >>= o->shift & 63;
+		break;
+	case WIRE_OPERAND_MEMORY:
+		if (address_of(t, o, &addr) ||
+			sites_read(k, addr, &v, o->size) != o->size)
+			return -1;
+		break;
+	default:
+		return -1;
+	}
+	*out = extend(v, o->size, o->is_signed);
+	return 0;
+}
+
+int place_has_args(const struct place *p)
+{
+	return p && p->own_args;
+}
+
+int place_arg(struct keeper *k, struct task *t, const struct place *p, unsigned n,
+	uint64_t *out)
+{
+	if (n < p->n_args)
+		return get_operand(k, t, &p->arg[n], out);
+	*out = 0;
+	return 0;
+}
+
+static int read_memory(void *cookie, dtproc_addr addr, void *buf, size_t len)
+{
+	return sites_read(cookie, addr, buf, len) == (long)len ? 0 : -1;
+}
+
+int place_fires(
+	struct keeper *k, struct task *t, const struct site *s, const struct place *p)
+{
+	struct user_regs_struct regs;
+	dtproc_addr target;
+
+	if (!p || !p->to)
+		return 1;
+	if (pt_get_regs(t->tid, &regs) ||
+		arch_jump_target(s->orig, sizeof s->orig, s->addr, &regs, read_memory, k,
+			&target) <= 0)
+		return 0;
+	return target - p->from >= p->to - p->from;
+}
