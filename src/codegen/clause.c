@@ -26,10 +26,15 @@ struct cg_field gen_field(const struct lang_node *n, uint32_t *offset)
 	} else if (n->type->kind == LANG_T_STRING) {
 		f.kind = CG_STRING;
 		f.size = gen_capacity(n);
+	} else if (lang_type_is_bytes(n->type)) {
+		f.kind = CG_BYTES;
+		f.bytes = n->type->size;
+		f.size = (f.bytes + 7) & ~7u;
 	} else {
 		f.type_size = (uint8_t)n->type->size;
 		f.is_signed = n->type->is_signed;
 	}
+	f.type = n->type;
 	*offset += f.size;
 	return f;
 }
@@ -40,6 +45,10 @@ void gen_store(
 	if (f->kind == CG_STRING) {
 		struct place to = {BPF_AREA_SCRATCH, base + f->offset, f->size};
 		gen_string_into(g, n, to);
+		return;
+	}
+	if (f->kind == CG_BYTES) {
+		gen_bytes(g, n, base + f->offset);
 		return;
 	}
 	if (f->kind == CG_PROBE) {

@@ -25,6 +25,7 @@ enum cg_kind {
 	CG_INT,    /* 64 bits in the record, cut to type_size and extended by sign */
 	CG_STRING, /* `size` bytes, NUL-terminated, zeros behind */
 	CG_PROBE,  /* 64 bits: a probe id; its value is `part` of that probe's name */
+	CG_BYTES,  /* `bytes` of them, zeros behind: a struct, union, array or float */
 };
 
 /* A value in a record's payload or in an aggregation's key. */
@@ -34,6 +35,8 @@ struct cg_field {
 	uint8_t type_size;     /* CG_INT: 1, 2, 4, 8: for the default format */
 	uint8_t is_signed;
 	uint8_t part; /* CG_PROBE: enum rt_part */
+	uint32_t bytes;
+	const struct lang_type *type; /* of the value; lives as long as the compiler */
 };
 
 /*

@@ -133,6 +133,44 @@ static void load(struct gen *g, const struct lang_node *n)
 		R0, R_SCRATCH, (int)at, 0);
 }
 
+/* A bit-field out of the word that holds it. */
+static void bits(struct gen *g, const struct lang_node *n)
+{
+	unsigned low = n->value & 255, width = n->value >> 8 & 255;
+	int is_signed = n->value >> 16 & 1;
+
+	gen_expression(g, n->left);
+	gen_code(g, ALU64 | BPF_A_LSH | BPF_K, R0, 0, 0, 64 - low - width);
+	gen_code(g, ALU64 | (is_signed ? BPF_A_ARSH : BPF_A_RSH) | BPF_K, R0, 0, 0,
+		64 - width);
+}
+
+void gen_load(
+	struct gen *g, const struct lang_node *address, uint32_t size, uint32_t offset)
+{
+	gen_expression(g, address);
+	gen_move(g, R3, R0);
+	gen_address(g, R1, BPF_AREA_SCRATCH, offset);
+	gen_number(g, R2, size);
+	gen_call(g, RT_HELPER_LOAD);
+}
+
+void gen_bytes(struct gen *g, const struct lang_node *n, uint32_t offset)
+{
+	uint32_t size = n->type->size;
+
+	if (n->kind == LANG_N_BINARY) { /* a comma */
+		gen_discard(g, n->left);
+		gen_bytes(g, n->right, offset);
+		return;
+	}
+	if (size % 8)
+		gen_code(g, BPF_C_ST | BPF_M_MEM | BPF_S_DW, R_SCRATCH, 0,
+			(int)(offset + size / 8 * 8), 0);
+	if (size)
+		gen_load(g, n->left, size, offset);
+}
+
 /* ------------------------------------------------------------------------ branches */
 
 static int is_comparison(enum lang_op op)
@@ -279,6 +317,8 @@ void gen_discard(struct gen *g, const struct lang_node *n)
 {
 	if (n->type->kind == LANG_T_STRING)
 		gen_string(g, n);
+	else if (lang_type_is_bytes(n->type))
+		gen_bytes(g, n, gen_scratch(g, n->type->size));
 	else
 		gen_expression(g, n);
 }
@@ -316,6 +356,8 @@ static void unary(struct gen *g, const struct lang_node *n)
 		truth(g, n);
 	else if (n->op == LANG_OP_DEREF)
 		load(g, n);
+	else if (n->op == LANG_OP_BITS)
+		bits(g, n);
 	else if (n->op == LANG_OP_POSTINC || n->op == LANG_OP_POSTDEC)
 		stepped(g, n);
 	else

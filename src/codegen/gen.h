@@ -88,6 +88,11 @@ void gen_finish(struct gen *);
 
 /* Value into r0. */
 void gen_expression(struct gen *, const struct lang_node *);
+/* All bytes of a struct, union, array or float to the scratch memory, zeros behind. */
+void gen_bytes(struct gen *, const struct lang_node *, uint32_t offset);
+/* So many bytes of the victim's memory, whose address is given. */
+void gen_load(
+	struct gen *, const struct lang_node *address, uint32_t size, uint32_t offset);
 /* Evaluates for its effects alone. */
 void gen_discard(struct gen *, const struct lang_node *);
 /* A number variable into r0, and r0 into one. */

@@ -30,6 +30,9 @@ uint32_t gen_capacity(const struct lang_node *n)
 	case LANG_N_CALL:
 		if (n->args->type->kind == LANG_T_STRING)
 			return gen_capacity(n->args);
+		if (n->args->type->kind == LANG_T_ARRAY && n->args->type->size &&
+			n->args->type->size < LANG_STRSIZE)
+			return rounded(n->args->type->size + 1);
 		break;
 	default:
 		break;
@@ -89,12 +92,33 @@ static void builtin_string(struct gen *g, const struct lang_builtin *b, struct p
 }
 
 /* A string of the victim's memory. */
-static void load_string(struct gen *g, const struct lang_node *n, struct place to)
+static void load_string(struct gen *g, const struct lang_node *address, struct place to)
 {
-	gen_expression(g, n->args);
+	gen_expression(g, address);
 	gen_move(g, R3, R0);
 	span(g, R1, to);
 	gen_call(g, RT_HELPER_LOAD_STRING);
+}
+
+static void copy_string(struct gen *g, struct place from, struct place to);
+
+/* A string of an array of characters, which ends at its end if not before. */
+static void load_array(struct gen *g, const struct lang_node *array, struct place to)
+{
+	struct place p = {BPF_AREA_SCRATCH, 0, array->type->size};
+
+	if (!p.size || p.size > LANG_STRSIZE)
+		p.size = LANG_STRSIZE;
+	p.offset = gen_scratch(g, p.size);
+	if (array->type->size) {
+		gen_load(g, array->left, p.size, p.offset);
+	} else { /* char name[] at the end of a struct: up to its NUL */
+		gen_expression(g, array->left);
+		gen_move(g, R3, R0);
+		span(g, R1, p);
+		gen_call(g, RT_HELPER_LOAD_STRING);
+	}
+	copy_string(g, p, to);
 }
 
 static void copy_string(struct gen *g, struct place from, struct place to)
@@ -163,14 +187,18 @@ void gen_string_into(struct gen *g, const struct lang_node *n, struct place to)
 		builtin_string(g, n->builtin, to);
 	else if (n->kind == LANG_N_VAR)
 		variable_string(g, n->var, to);
+	else if (n->kind == LANG_N_UNARY)
+		load_string(g, n->left, to);
 	else if (n->kind == LANG_N_COND)
 		choose_string(g, n, to);
 	else if (n->kind == LANG_N_BINARY)
 		binary_string(g, n, to);
 	else if (n->args->type->kind == LANG_T_STRING)
 		gen_string_into(g, n->args, to); /* stringof(a string) */
+	else if (n->args->type->kind == LANG_T_ARRAY)
+		load_array(g, n->args, to);
 	else
-		load_string(g, n, to);
+		load_string(g, n->args, to);
 }
 
 struct place gen_string(struct gen *g, const struct lang_node *n)

@@ -36,6 +36,10 @@ static int needs_value(struct unit *u, const struct lang_node *n, const char *op
 {
 	if (is_scalar(n) || is_string(n))
 		return 0;
+	if (lang_type_is_bytes(n->type) || n->type->kind == LANG_T_FUNCTION)
+		return fail(u, n->at,
+			n->type->kind == LANG_T_ARRAY ? "D_OP_ARRFUN" : "D_OP_SCALAR", "",
+			"operator %s cannot be applied to a %s", op, n->type->name);
 	if (n->type->kind == LANG_T_DYN)
 		return fail(u, n->at, "D_OP_DYN", "",
 			"operand of %s may not be an aggregation", op);
@@ -228,10 +232,22 @@ static int check_binary(struct unit *u, struct lang_node **node)
 	return check_operands(u, node);
 }
 
+/* Where one side is a string, the other may be what DTrace takes for one. */
+static int make_strings(struct unit *u, struct lang_node *n)
+{
+	if ((is_string(n->left) || is_string(n->right)) && is_text(n->left->type) &&
+		is_text(n->right->type) &&
+		(to_string(u, &n->left) || to_string(u, &n->right)))
+		return DTPROC_ESYNTAX;
+	return decay(u, &n->left) || decay(u, &n->right) ? DTPROC_ESYNTAX : 0;
+}
+
 int check_operands(struct unit *u, struct lang_node **node)
 {
 	struct lang_node *n = *node;
 
+	if (n->op != LANG_OP_COMMA && make_strings(u, n))
+		return DTPROC_ESYNTAX;
 	switch (n->op) {
 	case LANG_OP_COMMA:
 		n->type = n->right->type;
@@ -252,18 +268,6 @@ int check_operands(struct unit *u, struct lang_node **node)
 	}
 }
 
-static int check_deref(struct unit *u, struct lang_node *n)
-{
-	if (!is_pointer(n->left))
-		return fail(u, n->at, "D_DEREF_NONPTR", "cast it to a pointer first",
-			"cannot dereference a %s", n->left->type->name);
-	if (!lang_type_is_scalar(n->left->type->to))
-		return fail(u, n->at, "D_DEREF_VOID", "cast it to another pointer first",
-			"cannot dereference a pointer to %s", n->left->type->to->name);
-	n->type = n->left->type->to;
-	return 0;
-}
-
 /* The size of a type, or of an operand that is not evaluated. */
 static int check_sizeof(struct unit *u, struct lang_node *n)
 {
@@ -274,9 +278,14 @@ static int check_sizeof(struct unit *u, struct lang_node *n)
 			return DTPROC_ESYNTAX;
 		t = n->left->type;
 	}
-	if (!lang_type_is_scalar(t) && t->kind != LANG_T_STRING)
-		return fail(u, n->at, "D_SIZEOF_TYPE", "", "cannot apply sizeof to a %s",
-			t->name);
+	if (n->left && n->left->kind == LANG_N_UNARY && n->left->op == LANG_OP_BITS)
+		return fail(u, n->at, "D_SIZEOF_BITFIELD", "",
+			"cannot apply sizeof to a bit-field");
+	if (t->is_incomplete || (!lang_type_is_scalar(t) && !lang_type_is_bytes(t) &&
+					t->kind != LANG_T_STRING))
+		return fail(u, n->at, "D_SIZEOF_TYPE", "",
+			"cannot apply sizeof to a%s %s",
+			t->is_incomplete ? "n incomplete" : "", t->name);
 	n->kind = LANG_N_INT;
 	n->value = t->size;
 	n->type = &lang_type_ulong;
@@ -294,7 +303,8 @@ static int check_unary(struct unit *u, struct lang_node **node)
 
 	if (n->op >= LANG_OP_PREINC)
 		return check_assignment(u, n);
-	if (check_expression(u, &n->left))
+	if (check_expression(u, &n->left) ||
+		(n->op != LANG_OP_ADDROF && decay(u, &n->left)))
 		return DTPROC_ESYNTAX;
 	switch (n->op) {
 	case LANG_OP_NOT:
@@ -304,11 +314,7 @@ static int check_unary(struct unit *u, struct lang_node **node)
 	case LANG_OP_DEREF:
 		return needs_value(u, n->left, op) ? DTPROC_ESYNTAX : check_deref(u, n);
 	case LANG_OP_ADDROF:
-		if (n->left->kind != LANG_N_UNARY || n->left->op != LANG_OP_DEREF)
-			return fail(u, n->at, "D_ADDROF_LVAL", "",
-				"only what lies in the victim's memory has an address");
-		*node = n->left->left;
-		return 0;
+		return check_address(u, node);
 	case LANG_OP_NEG:
 	case LANG_OP_CPL:
 	case LANG_OP_PLUS:
@@ -329,8 +335,10 @@ static int check_cond(struct unit *u, struct lang_node **node)
 	const struct lang_type *t;
 
 	if (check_expression(u, &n->left) || check_expression(u, &n->right) ||
-		check_expression(u, &n->third) || needs_scalar(u, n->left, "?:") ||
-		needs_value(u, n->right, "?:") || needs_value(u, n->third, "?:"))
+		check_expression(u, &n->third) || decay(u, &n->left) ||
+		decay(u, &n->right) || decay(u, &n->third) ||
+		needs_scalar(u, n->left, "?:") || needs_value(u, n->right, "?:") ||
+		needs_value(u, n->third, "?:"))
 		return DTPROC_ESYNTAX;
 	if (is_string(n->right) != is_string(n->third))
 		return fail(u, n->third->at, "D_OP_INCOMPAT", "",
@@ -356,7 +364,9 @@ static int check_cast(struct unit *u, struct lang_node **node)
 	struct lang_node *n = *node, *inner, *rest = n->next;
 	const struct lang_type *to = n->type;
 
-	if (check_expression(u, &n->left) || needs_value(u, n->left, "a cast"))
+	if (check_expression(u, &n->left) ||
+		(to->kind != LANG_T_STRING &&
+			(decay(u, &n->left) || needs_value(u, n->left, "a cast"))))
 		return DTPROC_ESYNTAX;
 	inner = n->left;
 	if (to->kind == LANG_T_STRING) {
@@ -391,6 +401,10 @@ static int check_kind(struct unit *u, struct lang_node **node)
 		return var_read(u, n);
 	case LANG_N_AGG:
 		return check_agg(u, n);
+	case LANG_N_INDEX:
+		return check_element(u, node);
+	case LANG_N_MEMBER:
+		return check_member(u, node);
 	case LANG_N_UNARY:
 		return check_unary(u, node);
 	case LANG_N_BINARY:
@@ -413,6 +427,7 @@ int check_expression(struct unit *u, struct lang_node **node)
 
 	(*node)->next = NULL;
 	err = check_kind(u, node);
-	(*node)->next = rest;
+	if (*node)
+		(*node)->next = rest;
 	return err;
 }

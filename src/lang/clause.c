@@ -14,6 +14,10 @@ static int bad_argument(struct unit *u, const struct lang_node *call,
 {
 	char hint[48];
 
+	if (call->func->kind == LANG_F_FUNCTION && call->func->code == LANG_FN_STRINGOF)
+		return fail(u, arg->at, "D_STRINGOF_TYPE", "",
+			"cannot make a string of a %s", arg->type->name);
+
 	snprintf(hint, sizeof hint, "expected %s", want);
 	return fail(u, arg->at, "D_PROTO_ARG", hint,
 		"%s( ) argument #%d is incompatible with its prototype: it is %s%s",
@@ -24,9 +28,18 @@ static int bad_argument(struct unit *u, const struct lang_node *call,
 
 /* Argument i against the letter of its parameter (struct lang_func). */
 static int check_param(struct unit *u, const struct lang_node *call,
-	const struct lang_node *arg, int i, char param)
+	struct lang_node **node, int i, char param)
 {
-	const struct lang_type *t = arg->type;
+	const struct lang_node *arg;
+	const struct lang_type *t;
+
+	if ((param == 's' || param == '*') && is_text((*node)->type) &&
+				(param == 's' || (*node)->type->kind == LANG_T_ARRAY)
+			? to_string(u, node)
+			: decay(u, node))
+		return DTPROC_ESYNTAX;
+	arg = *node;
+	t = arg->type;
 
 	switch (param) {
 	case 'i':
@@ -82,7 +95,7 @@ static int check_arguments(struct unit *u, struct lang_node *call)
 		if (call->func->kind == LANG_F_ACTION &&
 			call->func->code == LANG_ACT_TRACE)
 			continue;
-		if (check_param(u, call, *a, i, *param))
+		if (check_param(u, call, a, i, *param))
 			return DTPROC_ESYNTAX;
 		param += param[1] != 0;
 	}
@@ -159,7 +172,10 @@ int check_agg(struct unit *u, struct lang_node *n)
 		return fail(u, n->at, "D_SYNTAX", "expected a key",
 			"@%s[ ] without a key", n->text);
 	for (struct lang_node **a = &n->args; *a; a = &(*a)->next, i++) {
-		if (check_expression(u, a))
+		if (check_expression(u, a) ||
+			((*a)->type->kind == LANG_T_ARRAY && is_text((*a)->type)
+					? to_string(u, a)
+					: decay(u, a)))
 			return DTPROC_ESYNTAX;
 		if (!lang_type_is_scalar((*a)->type) && (*a)->type->kind != LANG_T_STRING)
 			return fail(u, (*a)->at, "D_KEY_TYPE",
@@ -295,7 +311,7 @@ static int check_trace(struct unit *u, struct lang_node *call)
 	if (t->kind == LANG_T_DYN)
 		return fail(u, call->args->at, "D_TRACE_DYN", "printa() prints it",
 			"trace( ) may not be applied to a dynamic expression");
-	if (!lang_type_is_scalar(t) && t->kind != LANG_T_STRING)
+	if (!lang_type_is_scalar(t) && !lang_type_is_bytes(t) && t->kind != LANG_T_STRING)
 		return fail(u, call->args->at, "D_TRACE_VOID", "",
 			"trace( ) may not be applied to a void expression");
 	return 0;

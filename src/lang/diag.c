@@ -141,3 +141,13 @@ const char *near_name(const char *name, near_fn *fn, char *buf, size_t room)
 		snprintf(buf, room, "did you mean '%s'?", best);
 	return buf;
 }
+
+const char *near_one(const char *name, const char *candidate, char *buf, size_t room)
+{
+	unsigned d = distance(name, candidate);
+
+	buf[0] = 0;
+	if (d && d <= (strlen(name) < 4 ? 1u : 2u))
+		snprintf(buf, room, "did you mean '%s'?", candidate);
+	return buf;
+}

@@ -108,8 +108,7 @@ struct lang_node *node_grown(struct unit *u, struct lang_node *n)
 	return n;
 }
 
-/* Counts a level of recursion; 0, or the diagnostic. */
-static int enter(struct unit *u)
+int enter(struct unit *u)
 {
 	if (++u->depth <= LANG_DEPTH_MAX)
 		return 0;
@@ -182,28 +181,66 @@ static struct lang_node *word(struct unit *u)
 
 static struct lang_node *unary(struct unit *u);
 
+/* Does a type follow the parenthesis that is ahead?  1, 0, or the diagnostic. */
+static int type_follows(struct unit *u)
+{
+	struct unit ahead = *u;
+
+	if (!is_mark(u, "("))
+		return 0;
+	if (next(&ahead)) {
+		u->failed = ahead.failed;
+		return DTPROC_ESYNTAX;
+	}
+	return ahead.tok.kind == T_NAME && is_type_word(u, ahead.tok.text, ahead.tok.len);
+}
+
 /* sizeof (type) is a constant; of sizeof operand the checker knows the type. */
 static struct lang_node *size_of(struct unit *u)
 {
 	struct lang_node *n = node_new(u, LANG_N_UNARY, u->tok.at);
-	const struct lang_type *type = NULL;
+	int is_type;
 
 	if (!n || next(u))
 		return NULL;
 	n->op = LANG_OP_SIZEOF;
-	if (!is_mark(u, "(")) {
+	is_type = type_follows(u);
+	if (is_type < 0)
+		return NULL;
+	if (!is_type) {
 		n->left = unary(u);
 		return n->left ? node_grown(u, n) : NULL;
 	}
-	if (next(u) || parse_type(u, &type))
+	return next(u) || parse_type(u, &n->type) || expect(u, ")") ? NULL : n;
+}
+
+/* stringof operand */
+static struct lang_node *string_of(struct unit *u)
+{
+	struct lang_node *n = named(u, LANG_N_CALL);
+
+	if (!n)
 		return NULL;
-	if (!type)
-		n->left = parse_expression(u);
-	else
-		n->type = type;
-	if ((!type && !n->left) || expect(u, ")"))
+	n->args = unary(u);
+	n->n_args = 1;
+	return n->args ? node_grown(u, n) : NULL;
+}
+
+/* xlate <type> (operand) */
+static struct lang_node *translated(struct unit *u)
+{
+	struct lang_node *n = node_new(u, LANG_N_XLATE, u->tok.at);
+
+	if (!n || next(u) || expect(u, "<") || parse_type(u, &n->type))
 		return NULL;
-	return n->left ? node_grown(u, n) : n;
+	if (!n->type) {
+		fail_syntax(u, "a type");
+		return NULL;
+	}
+	if (expect(u, ">"))
+		return NULL;
+	n->left = parse_operand(u);
+	return n->left ? node_grown(u, n) : NULL;
 }
 
 /* `(type) operand` or `(expression)`; the parenthesis is ahead. */
@@ -238,7 +275,11 @@ static struct lang_node *primary(struct unit *u)
 	case T_AGG:
 		return aggregation(u);
 	case T_NAME:
-		return is_word(u, "sizeof") ? size_of(u) : word(u);
+		return is_word(u, "sizeof")     ? size_of(u)
+		       : is_word(u, "stringof") ? string_of(u)
+		       : is_word(u, "offsetof") ? parse_offsetof(u)
+		       : is_word(u, "xlate")    ? translated(u)
+						: word(u);
 	case T_MARK:
 		if (is_mark(u, "("))
 			return parenthesis(u, unary);
@@ -250,32 +291,43 @@ static struct lang_node *primary(struct unit *u)
 	return NULL;
 }
 
-/* this->name and self->name; the arrow is ahead. */
-static struct lang_node *member(struct unit *u, struct lang_node *n)
+/* this->name and self->name are variables; others members.  The mark is ahead. */
+static struct lang_node *member(struct unit *u, struct lang_node *base)
 {
-	int scope = n->kind != LANG_N_IDENT || n->value ? 0
-		    : !strcmp(n->text, "this")          ? LANG_V_THIS
-		    : !strcmp(n->text, "self")          ? LANG_V_SELF
-							: 0;
-	uint32_t at = n->at;
+	int is_arrow = is_mark(u, "->");
+	int scope = base->kind != LANG_N_IDENT || base->value || !is_arrow ? 0
+		    : !strcmp(base->text, "this")                          ? LANG_V_THIS
+		    : !strcmp(base->text, "self")                          ? LANG_V_SELF
+									   : 0;
+	uint32_t at = base->at;
+	struct lang_node *n;
 
-	if (!scope) {
-		fail(u, u->tok.at, "D_SYNTAX", "",
-			"members of structures are not supported yet");
-		return NULL;
-	}
 	if (next(u))
 		return NULL;
 	if (u->tok.kind != T_NAME) {
-		fail_syntax(u, "a variable's name");
+		fail_syntax(u, scope ? "a variable's name" : "a member's name");
 		return NULL;
 	}
-	n = named(u, LANG_N_IDENT);
-	if (n) {
-		n->at = at;
-		n->value = (uint64_t)scope;
-	}
-	return n;
+	if (!scope)
+		at = u->tok.at;
+	n = named(u, scope ? LANG_N_IDENT : LANG_N_MEMBER);
+	if (!n)
+		return NULL;
+	n->at = at;
+	n->value = scope ? (uint64_t)scope : (uint64_t)is_arrow;
+	n->left = scope ? NULL : base;
+	return node_grown(u, n);
+}
+
+/* a[b], a[b, c]: what it means depends on what `a` is. */
+static struct lang_node *indexed(struct unit *u, struct lang_node *base)
+{
+	struct lang_node *n = node_new(u, LANG_N_INDEX, base->at);
+
+	if (!n)
+		return NULL;
+	n->left = base;
+	return arguments(u, "]", n) ? NULL : node_grown(u, n);
 }
 
 static struct lang_node *stepped(struct unit *u, struct lang_node *operand)
@@ -296,22 +348,7 @@ static struct lang_node *postfix(struct unit *u)
 
 	while (n && u->tok.kind == T_MARK) {
 		if (is_mark(u, "[")) {
-			struct lang_node *base = n;
-			n = node_new(u, LANG_N_BINARY, u->tok.at);
-			if (!n || next(u))
-				return NULL;
-			n->op = LANG_OP_ADD;
-			n->left = base;
-			n->right = parse_expression(u);
-			if (!n->right || expect(u, "]"))
-				return NULL;
-			base = node_grown(u, n);
-			n = node_new(u, LANG_N_UNARY, base ? base->at : 0);
-			if (!n || !base)
-				return NULL;
-			n->op = LANG_OP_DEREF;
-			n->left = base;
-			n = node_grown(u, n);
+			n = indexed(u, n);
 		} else if (is_mark(u, "->") || is_mark(u, ".")) {
 			n = member(u, n);
 		} else if (is_mark(u, "++") || is_mark(u, "--")) {
@@ -388,6 +425,16 @@ static struct lang_node *binary(struct unit *u, int level)
 	return n;
 }
 
+struct lang_node *parse_assignment(struct unit *u)
+{
+	return binary(u, L_ASSIGN);
+}
+
+struct lang_node *parse_operand(struct unit *u)
+{
+	return unary(u);
+}
+
 struct lang_node *parse_expression(struct unit *u)
 {
 	struct lang_node *n = binary(u, L_ASSIGN), *list;
@@ -402,105 +449,4 @@ struct lang_node *parse_expression(struct unit *u)
 		n = list->right ? node_grown(u, list) : NULL;
 	}
 	return n;
-}
-
-/* --------------------------------------------------------------------------- types */
-
-static const char *const words[] = {"unsigned", "signed", "char", "short", "int", "long",
-	"void", "string", "const", "volatile"};
-enum {
-	W_UNSIGNED,
-	W_SIGNED,
-	W_CHAR,
-	W_SHORT,
-	W_INT,
-	W_LONG,
-	W_VOID,
-	W_STRING,
-	W_CONST,
-	W_VOLATILE,
-	WORDS
-};
-
-static int word_index(const char *text, size_t len)
-{
-	for (int i = 0; i < WORDS; i++)
-		if (strlen(words[i]) == len && !memcmp(words[i], text, len))
-			return i;
-	return -1;
-}
-
-int is_type_word(const char *text, size_t len)
-{
-	return word_index(text, len) >= 0 || lang_type_named(text, len);
-}
-
-/* The type that so many of each word make, or NULL. */
-static const struct lang_type *made_of(const unsigned char *n)
-{
-	static const char *const names[2][5] = {
-		{"char", "short", "int", "long", "long long"},
-		{"unsigned char", "unsigned short", "unsigned int", "unsigned long",
-			"unsigned long long"}};
-	int size = n[W_CHAR]        ? 0
-		   : n[W_SHORT]     ? 1
-		   : n[W_LONG] == 1 ? 3
-		   : n[W_LONG] == 2 ? 4
-				    : 2;
-	const char *name = names[n[W_UNSIGNED] > 0][size];
-
-	if (n[W_UNSIGNED] + n[W_SIGNED] > 1 || n[W_CHAR] + n[W_SHORT] > 1 ||
-		n[W_INT] > 1 || n[W_LONG] > 2 ||
-		(n[W_LONG] && (n[W_CHAR] || n[W_SHORT])) || (n[W_CHAR] && n[W_INT]))
-		return NULL;
-	return lang_type_named(name, strlen(name));
-}
-
-static const struct lang_type *stars(struct unit *u, const struct lang_type *t)
-{
-	while (t && is_mark(u, "*")) {
-		if (enter(u) || next(u))
-			return NULL;
-		t = pointer_to(u, t);
-	}
-	while (is_word(u, "const"))
-		if (next(u))
-			return NULL;
-	return t;
-}
-
-int parse_type(struct unit *u, const struct lang_type **out)
-{
-	const struct lang_type *t = NULL;
-	unsigned char n[WORDS] = {0};
-	uint32_t at = u->tok.at;
-	unsigned depth = u->depth;
-	int i, seen = 0;
-
-	*out = NULL;
-	for (; u->tok.kind == T_NAME; seen++) {
-		i = word_index(u->tok.text, u->tok.len);
-		if (i >= 0 && n[i] < 3)
-			n[i]++;
-		else if (i < 0 && !t && (!seen || seen == n[W_CONST] + n[W_VOLATILE]))
-			t = lang_type_named(u->tok.text, u->tok.len);
-		else
-			break;
-		if (i < 0 && !t)
-			break;
-		if (next(u))
-			return DTPROC_ESYNTAX;
-	}
-	if (!seen)
-		return 0;
-	if (n[W_VOID] || n[W_STRING])
-		t = n[W_VOID] ? &lang_type_void : &lang_type_string;
-	else if (!t)
-		t = made_of(n);
-	if (!t)
-		return fail(u, at, "D_TYPE_ERR", "", "these words make no type");
-	t = stars(u, t);
-	u->depth = depth;
-	*out = t;
-	return t ? 0 : DTPROC_ESYNTAX;
 }

@@ -35,21 +35,52 @@ enum lang_type_kind {
 	LANG_T_POINTER,
 	LANG_T_DYN,    /* an aggregation: no value of its own */
 	LANG_T_ACTION, /* the result of an action: nothing */
+	LANG_T_FLOAT,  /* can be sized, copied and printed; D does not compute with it */
+	LANG_T_ARRAY,
+	LANG_T_STRUCT,
+	LANG_T_UNION,
+	LANG_T_FUNCTION,
 };
 
+struct lang_member {
+	const char *name; /* "": an anonymous struct or union, or padding */
+	const struct lang_type *type;
+	uint32_t offset; /* bytes; of a bit-field: where its storage begins, */
+	uint8_t unit;    /* bytes of that storage (1, 2, 4, 8), */
+	uint8_t bit;     /* its lowest bit there, and */
+	uint8_t bits;    /* its width; 0: no bit-field */
+};
+struct lang_enumerator {
+	const char *name;
+	int64_t value;
+};
+
+/*
+ * A type lives as long as the scope that it was declared in; a struct, union or enum is
+ * one object, so that pointers to it compare.  An enum is an integer with enumerators.
+ */
 struct lang_type {
 	enum lang_type_kind kind;
-	uint32_t size; /* bytes of a value; of a string: its room */
+	uint32_t size; /* bytes of a value; of a string: its room; array of []: 0 */
 	uint8_t is_signed;
-	uint8_t rank;               /* of the usual arithmetic conversions */
-	const char *name;           /* as a diagnostic prints it */
-	const struct lang_type *to; /* of a pointer */
+	uint8_t rank; /* of the usual arithmetic conversions */
+	uint8_t is_enum, is_incomplete;
+	uint8_t depth;    /* aggregates inside of each other, at most LANG_DEPTH_MAX */
+	uint32_t align;   /* 0: as its size */
+	const char *name; /* as a diagnostic prints it */
+	const struct lang_type *to; /* of a pointer; elements; what a function returns */
+	uint32_t n;                 /* elements of an array */
+	const struct lang_member *members;
+	const struct lang_enumerator *enums;
+	uint32_t n_members, n_enums;
 };
 
 /* The type of that name ("unsigned long", "uint8_t", "pid_t"), or NULL. */
 const struct lang_type *lang_type_named(const char *name, size_t len);
 int lang_type_is_integer(const struct lang_type *);
 int lang_type_is_scalar(const struct lang_type *); /* a number or a pointer */
+/* A struct, union, array or floating-point number: bytes that are copied as a whole. */
+int lang_type_is_bytes(const struct lang_type *);
 /* A value of any integer type as 64 bits: cut to its size and extended by its sign. */
 uint64_t lang_type_fit(const struct lang_type *, uint64_t value);
 
@@ -136,6 +167,8 @@ enum lang_op {
 	LANG_OP_DEREF,
 	LANG_OP_ADDROF,
 	LANG_OP_SIZEOF,
+	LANG_OP_BITS, /* a bit-field of the operand: value is its lowest bit | width << 8
+		       */
 	LANG_OP_PREINC,
 	LANG_OP_PREDEC,
 	LANG_OP_POSTINC,
@@ -205,7 +238,10 @@ enum lang_node_kind {
 	LANG_N_IDENT, /* before it is resolved; value: enum lang_var_scope */
 	LANG_N_BUILTIN,
 	LANG_N_VAR,
-	LANG_N_AGG, /* args are its keys */
+	LANG_N_AGG,    /* args are its keys */
+	LANG_N_INDEX,  /* left[args], before it is known what that means */
+	LANG_N_MEMBER, /* left->text (value 1) or left.text, likewise */
+	LANG_N_XLATE,  /* xlate <type> (left), likewise */
 	LANG_N_UNARY,
 	LANG_N_BINARY,
 	LANG_N_COND,
@@ -301,7 +337,7 @@ int lang_scope_open(struct lang_scope **out);
 void lang_scope_close(struct lang_scope *);
 /* What a scope holds now, and back to that: for a text that fails after all. */
 struct lang_mark {
-	size_t aggs, vars;
+	size_t aggs, vars, names, completed;
 	uint32_t used[LANG_V_SCOPES];
 };
 void lang_scope_mark(const struct lang_scope *, struct lang_mark *out);

@@ -191,7 +191,7 @@ static int character(struct unit *u)
 
 	for (int c; (c = peek(u, u->at)) != '\''; n++) {
 		if (u->at >= u->len || c == '\n')
-			return fail(u, start, "D_CHAR_NL", "begins here",
+			return fail(u, start, "D_CHR_NL", "begins here",
 				"newline encountered in character constant");
 		u->at++;
 		if (c == '\\')
@@ -200,7 +200,7 @@ static int character(struct unit *u)
 	}
 	u->at++;
 	if (!n)
-		return fail(u, start, "D_CHAR_NULL", "", "empty character constant");
+		return fail(u, start, "D_CHR_NULL", "", "empty character constant");
 	if (n > 4)
 		return fail(u, start, "D_CHR_OFLOW", "at most four characters",
 			"character constant is too long");

@@ -39,8 +39,26 @@ struct token {
 	const struct lang_type *type; /* of an INT */
 };
 
+enum name_kind {
+	NAME_TYPE, /* a typedef */
+	NAME_TAG,  /* "struct x", "union x", "enum x" */
+	NAME_ENUMERATOR,
+};
+struct name {
+	const char *text;
+	uint64_t hash;
+	enum name_kind kind;
+	uint32_t next; /* of its bucket: index + 1 */
+	struct lang_type *type;
+	int64_t value; /* ENUMERATOR */
+};
+#define NAME_BUCKETS 512
+
 struct lang_scope {
 	struct lang_arena *arena;
+	VEC(struct name) names; /* name.c */
+	uint32_t buckets[NAME_BUCKETS];
+	VEC(struct lang_type *) completed; /* that were incomplete when first named */
 	VEC(struct lang_agg *) aggs;
 	VEC(struct lang_var *) vars;
 	uint32_t used[LANG_V_SCOPES]; /* bytes of this-> and globals, ids of self-> */
@@ -77,6 +95,7 @@ int fail_syntax(struct unit *, const char *expected);
 /* Writes "did you mean 'x'?" when one of the names the walk gives is near; else "". */
 typedef const char *near_fn(unsigned i);
 const char *near_name(const char *name, near_fn *fn, char *buf, size_t room);
+const char *near_one(const char *name, const char *candidate, char *buf, size_t room);
 
 /* ------------------------------------------------------------------------- lexer */
 
@@ -110,9 +129,52 @@ struct lang_node *node_new(struct unit *, enum lang_node_kind, uint32_t at);
 /* Sets the height from the operands; NULL with a diagnostic when it is too large. */
 struct lang_node *node_grown(struct unit *, struct lang_node *);
 struct lang_node *parse_expression(struct unit *);
+struct lang_node *parse_assignment(struct unit *);
+struct lang_node *parse_operand(struct unit *);
+/* Counts a nesting; 0 or the diagnostic.  The caller takes it back from u->depth. */
+int enter(struct unit *);
+
+/* ------------------------------------------------------------------ declarations */
+
+enum class {
+	CLASS_NONE,
+	CLASS_AUTO,
+	CLASS_EXTERN,
+	CLASS_REGISTER,
+	CLASS_STATIC,
+	CLASS_TYPEDEF,
+	CLASS_SELF,
+	CLASS_THIS,
+};
+/* What one declarator makes of the type before it. */
+struct declarator {
+	const char *name; /* NULL: none */
+	uint32_t at;
+	const struct lang_type *type;
+	int is_array; /* an associative array with these keys: */
+	const struct lang_type *keys[LANG_KEYS_MAX];
+	const char *params[LANG_KEYS_MAX]; /* their names, NULL: none */
+	unsigned n_keys;
+};
+/* "unsigned const int", "struct x { ... }": *out NULL when the token begins no type. */
+int parse_specifiers(struct unit *, enum class *, const struct lang_type **out);
+/* `*x[3]` behind a type. */
+int parse_declarator(struct unit *, const struct lang_type *base, struct declarator *out);
 /* A type name, when the token ahead begins one; *out NULL: it does not. */
 int parse_type(struct unit *, const struct lang_type **out);
-int is_type_word(const char *text, size_t len);
+/* Does a word begin a type? */
+int is_type_word(struct unit *, const char *text, size_t len);
+/* A struct, union or enum, whose word is ahead. */
+int parse_aggregate(struct unit *, const struct lang_type **out);
+/* A constant expression; `tag` when it is none. */
+int parse_constant(struct unit *, const char *tag, const char *what, int64_t *out);
+/* Names of the scope.  NULL: it has none. */
+struct name *name_find(struct unit *, enum name_kind, const char *text, size_t len);
+struct name *name_add(
+	struct unit *, enum name_kind, const char *text, size_t len, struct lang_type *);
+void names_cut(struct lang_scope *, size_t n);
+/* typedef: `t` under another name. */
+int type_define(struct unit *, const struct declarator *);
 /* All clauses of the text. */
 int parse_program(struct unit *);
 /* A #pragma line (u->at is at its #) or another line of the preprocessor. */
@@ -136,11 +198,29 @@ int check_call(struct unit *, struct lang_node *);
 int var_declare(struct unit *, enum lang_var_scope, uint32_t at, const char *name,
 	const struct lang_type *, struct lang_var **out);
 int var_read(struct unit *, struct lang_node *);
+struct lang_var *var_find(const struct unit *, enum lang_var_scope, const char *name);
 int var_write(struct unit *, struct lang_node *, const struct lang_type *t);
 /* An assignment of any kind, or ++ and --: to `left = right`. */
 int check_assignment(struct unit *, struct lang_node *);
 /* A declaration or an inline definition; u->at is at its first word. */
 int parse_declaration(struct unit *);
+/* left->name, left.name and left[index] become loads of the victim's memory. */
+int check_member(struct unit *, struct lang_node **node);
+int check_element(struct unit *, struct lang_node **node);
+/* `*left` and `&left`, whose operand is checked. */
+int check_deref(struct unit *, struct lang_node *);
+int check_address(struct unit *, struct lang_node **node);
+/* The member of that name, also of anonymous members, with its whole offset. */
+int member_find(struct unit *, uint32_t at, const struct lang_type *, const char *name,
+	struct lang_member *out);
+/* An array in the victim's memory becomes the address of its first element. */
+int decay(struct unit *, struct lang_node **node);
+/* A string, or what DTrace takes for one: an array of or a pointer to char. */
+int is_text(const struct lang_type *);
+/* Makes a string of such. */
+int to_string(struct unit *, struct lang_node **node);
+/* offsetof (type, member); `offsetof` is ahead. */
+struct lang_node *parse_offsetof(struct unit *);
 /* The common parts of binary operators whose operands are checked already. */
 int check_operands(struct unit *, struct lang_node **node);
 /* The keys of an aggregation, or its bare use. */
@@ -166,7 +246,14 @@ const char *op_text(enum lang_op);
 extern const struct lang_type lang_type_void, lang_type_int, lang_type_uint,
 	lang_type_long, lang_type_ulong, lang_type_string, lang_type_dyn,
 	lang_type_action;
+struct lang_type *type_new(
+	struct unit *, enum lang_type_kind, const char *name, size_t len);
 const struct lang_type *pointer_to(struct unit *, const struct lang_type *);
+const struct lang_type *array_of(
+	struct unit *, uint32_t at, const struct lang_type *, uint32_t n);
+const struct lang_type *function_to(struct unit *, const struct lang_type *);
+/* Do both name the same type, whatever typedefs call it? */
+int type_same(const struct lang_type *, const struct lang_type *);
 /* The type of an integer constant: the first of C's that holds it; NULL: none does. */
 const struct lang_type *type_of_constant(
 	uint64_t value, int decimal, int is_unsigned, unsigned longs);

@@ -38,7 +38,7 @@ static size_t word_of(const char **at, const char *end, const char **word)
 	return (size_t)(*at - *word);
 }
 
-static int is_text(const char *word, size_t len, const char *text)
+static int same_word(const char *word, size_t len, const char *text)
 {
 	return strlen(text) == len && !memcmp(word, text, len);
 }
@@ -49,10 +49,10 @@ static int pragma(struct unit *u, const char *at, const char *end)
 	const char *word;
 	size_t len = word_of(&at, end, &word);
 
-	if (!is_text(word, len, "D"))
+	if (!same_word(word, len, "D"))
 		return 0; /* somebody else's */
 	len = word_of(&at, end, &word);
-	if (!is_text(word, len, "option"))
+	if (!same_word(word, len, "option"))
 		return fail(u, where, "D_PRAGMA_INVAL", "expected \"option\"",
 			"invalid pragma \"%.*s\"", len > 40 ? 40 : (int)len, word);
 	len = word_of(&at, end, &word);
@@ -82,9 +82,9 @@ int parse_control(struct unit *u)
 				       "#! belongs on the first line")
 			     : 0;
 	len = word_of(&at, end, &word);
-	if (is_text(word, len, "pragma"))
+	if (same_word(word, len, "pragma"))
 		return pragma(u, at, end);
-	if (!len || is_text(word, len, "line") || is_text(word, len, "ident") ||
+	if (!len || same_word(word, len, "line") || same_word(word, len, "ident") ||
 		(*word >= '0' && *word <= '9'))
 		return 0; /* what the preprocessor leaves behind */
 	return fail(u, where, "D_SYNTAX", "use -C for the C preprocessor",
@@ -311,9 +311,9 @@ static int declaration(struct unit *u)
 	if (!len || (end < u->len && is_desc_char((unsigned char)u->text[end])))
 		return 0;
 	for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++)
-		if (is_text(u->text + u->at, len, starts[i]))
+		if (same_word(u->text + u->at, len, starts[i]))
 			return 1;
-	return is_type_word(u->text + u->at, len);
+	return is_type_word(u, u->text + u->at, len);
 }
 
 int parse_program(struct unit *u)
@@ -364,6 +364,8 @@ void lang_scope_close(struct lang_scope *s)
 {
 	if (!s)
 		return;
+	vec_free(&s->names);
+	vec_free(&s->completed);
 	vec_free(&s->aggs);
 	vec_free(&s->vars);
 	arena_close(s->arena);
@@ -373,12 +375,17 @@ void lang_scope_close(struct lang_scope *s)
 void lang_scope_mark(const struct lang_scope *s, struct lang_mark *out)
 {
 	out->aggs = s->aggs.n;
+	out->names = s->names.n;
+	out->completed = s->completed.n;
 	out->vars = s->vars.n;
 	memcpy(out->used, s->used, sizeof out->used);
 }
 
 void lang_scope_reset(struct lang_scope *s, const struct lang_mark *mark)
 {
+	while (s->completed.n > mark->completed)
+		s->completed.at[--s->completed.n]->is_incomplete = 1;
+	names_cut(s, mark->names);
 	s->aggs.n = mark->aggs;
 	s->vars.n = mark->vars;
 	memcpy(s->used, mark->used, sizeof s->used);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Types: those of the table below, and pointers to them.
+ * Types: those of the table below, and what is derived from others.
  *
  * Sizes are those of DTrace's LP64 data model.  A value of any integer type is carried as
  * 64 bits, always cut to its size and extended by its sign; so converting to a wider
@@ -8,6 +8,7 @@
  */
 #include "parts.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define INT_TYPE(name_, size_, signed_, rank_)                                           \
@@ -27,6 +28,9 @@ const struct lang_type lang_type_dyn = {.kind = LANG_T_DYN, .name = "<DYN>"};
 const struct lang_type lang_type_action = {.kind = LANG_T_ACTION, .name = "void"};
 
 static const struct lang_type types[] = {
+	{.kind = LANG_T_FLOAT, .size = 4, .name = "float"},
+	{.kind = LANG_T_FLOAT, .size = 8, .name = "double"},
+	{.kind = LANG_T_FLOAT, .size = 16, .name = "long double"},
 	INT_TYPE("char", 1, 1, 1),
 	INT_TYPE("signed char", 1, 1, 1),
 	INT_TYPE("unsigned char", 1, 0, 1),
@@ -62,6 +66,25 @@ static const struct lang_type types[] = {
 	INT_TYPE("ulong_t", 8, 0, 4),
 	INT_TYPE("longlong_t", 8, 1, 5),
 	INT_TYPE("u_longlong_t", 8, 0, 5),
+	INT_TYPE("u_char", 1, 0, 1),
+	INT_TYPE("u_short", 2, 0, 2),
+	INT_TYPE("u_int", 4, 0, 3),
+	INT_TYPE("u_long", 8, 0, 4),
+	INT_TYPE("ptrdiff_t", 8, 1, 4),
+	INT_TYPE("intmax_t", 8, 1, 4),
+	INT_TYPE("uintmax_t", 8, 0, 4),
+	INT_TYPE("clock_t", 8, 1, 4),
+	INT_TYPE("clockid_t", 4, 1, 3),
+	INT_TYPE("ino_t", 8, 0, 4),
+	INT_TYPE("nlink_t", 8, 0, 4),
+	INT_TYPE("major_t", 4, 0, 3),
+	INT_TYPE("minor_t", 4, 0, 3),
+	INT_TYPE("zoneid_t", 4, 1, 3),
+	INT_TYPE("taskid_t", 4, 1, 3),
+	INT_TYPE("projid_t", 4, 1, 3),
+	INT_TYPE("poolid_t", 4, 1, 3),
+	INT_TYPE("boolean_t", 4, 1, 3),
+	INT_TYPE("_Bool", 1, 0, 1),
 };
 #define N_TYPES (sizeof types / sizeof types[0])
 
@@ -87,6 +110,12 @@ const struct lang_type *lang_type_named(const char *name, size_t len)
 int lang_type_is_integer(const struct lang_type *t)
 {
 	return t->kind == LANG_T_INT;
+}
+
+int lang_type_is_bytes(const struct lang_type *t)
+{
+	return t->kind == LANG_T_STRUCT || t->kind == LANG_T_UNION ||
+	       t->kind == LANG_T_ARRAY || t->kind == LANG_T_FLOAT;
 }
 
 int lang_type_is_scalar(const struct lang_type *t)
@@ -136,20 +165,105 @@ const struct lang_type *balanced(const struct lang_type *a, const struct lang_ty
 	return unsigned_of(wide);
 }
 
+/* ----------------------------------------------------------------- derived types */
+
+struct lang_type *type_new(
+	struct unit *u, enum lang_type_kind kind, const char *name, size_t len)
+{
+	struct lang_type *t = arena_alloc(u->scope->arena, sizeof *t);
+
+	if (!t)
+		return NULL;
+	t->kind = kind;
+	t->name = arena_copy(u->scope->arena, name, len);
+	return t->name ? t : NULL;
+}
+
+/*
+ * A type's name with `part` where C writes it: "int" and "*" make "int *", "int [3]" and
+ * "*" make "int (*)[3]", "int (*)()" and "[4]" make "int (*[4])()".
+ */
+static const char *name_with(struct unit *u, const char *name, const char *part)
+{
+	const char *at = strstr(name, "(*"), *open = "", *close = "";
+	size_t room = strlen(name) + strlen(part) + 4;
+	char *out = arena_alloc(u->arena, room);
+
+	if (at) {
+		at++;
+		at += strspn(at, "*");
+	} else if ((at = strpbrk(name, "[(")) && *part == '*') {
+		open = "(";
+		close = ")";
+	} else if (!at) {
+		at = name + strlen(name);
+		if (at > name && at[-1] != '*')
+			open = " ";
+	}
+	if (out)
+		snprintf(out, room, "%.*s%s%s%s%s", (int)(at - name), name, open, part,
+			close, at);
+	return out;
+}
+
+static struct lang_type *derived(struct unit *u, enum lang_type_kind kind,
+	const struct lang_type *to, const char *part)
+{
+	const char *name = name_with(u, to->name, part);
+	struct lang_type *t = name ? type_new(u, kind, name, strlen(name)) : NULL;
+
+	if (t)
+		t->to = to;
+	return t;
+}
+
 const struct lang_type *pointer_to(struct unit *u, const struct lang_type *to)
 {
-	struct lang_type *t = arena_alloc(u->arena, sizeof *t);
-	size_t len = strlen(to->name);
-	char *name = arena_alloc(u->arena, len + 3);
+	struct lang_type *t = derived(u, LANG_T_POINTER, to, "*");
 
-	if (!t || !name)
-		return NULL;
-	memcpy(name, to->name, len);
-	memcpy(name + len, to->kind == LANG_T_POINTER ? "*" : " *",
-		3 - (to->kind == LANG_T_POINTER));
-	*t = (struct lang_type){
-		.kind = LANG_T_POINTER, .size = 8, .name = name, .to = to};
+	if (t)
+		t->size = 8;
 	return t;
+}
+
+const struct lang_type *array_of(
+	struct unit *u, uint32_t at, const struct lang_type *to, uint32_t n)
+{
+	struct lang_type *t;
+	char part[16];
+
+	snprintf(part, sizeof part, n ? "[%u]" : "[]", n);
+	t = derived(u, LANG_T_ARRAY, to, part);
+	if (!t)
+		return NULL;
+	t->n = n;
+	t->align = to->align ? to->align : to->size;
+	t->depth = (uint8_t)(to->depth + 1);
+	if (to->depth >= LANG_DEPTH_MAX)
+		fail(u, at, "D_SYNTAX", "", "type is nested too deeply");
+	else if (__builtin_mul_overflow(to->size, n, &t->size) || t->size > INT32_MAX)
+		fail(u, at, "D_DECL_ARRBIG", "", "array dimension too big");
+	else
+		return t;
+	return NULL;
+}
+
+const struct lang_type *function_to(struct unit *u, const struct lang_type *to)
+{
+	return derived(u, LANG_T_FUNCTION, to, "()");
+}
+
+int type_same(const struct lang_type *a, const struct lang_type *b)
+{
+	for (; a != b; a = a->to, b = b->to) {
+		if (a->kind != b->kind || a->size != b->size || a->n != b->n)
+			return 0;
+		if (!a->to || !b->to)
+			return (a->kind == LANG_T_INT && a->is_signed == b->is_signed) ||
+			       a->kind == LANG_T_VOID || a->kind == LANG_T_FLOAT ||
+			       a->kind == LANG_T_STRING;
+	}
+	return 1;
 }
 
 const struct lang_type *type_of_constant(

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Names: built-ins, variables and inline constants; assignments and declarations.
+ * Names: built-ins, variables and inline constants; assignments.
  *
  * A variable has the type of its declaration or of the first value assigned to it.  Its
  * place is given here once for the session: globals and this-> variables lie at an offset
@@ -18,7 +18,7 @@
 
 static const char *const prefixes[] = {"", "this->", "self->", ""};
 
-static struct lang_var *find(
+struct lang_var *var_find(
 	const struct unit *u, enum lang_var_scope scope, const char *name)
 {
 	for (size_t i = u->scope->vars.n; i-- > 0;) {
@@ -53,37 +53,14 @@ static int place(struct unit *u, uint32_t at, struct lang_var *v)
 	return 0;
 }
 
-/* A type that lives as long as the scope: pointers to what the text made are ulong. */
-static const struct lang_type *lasting(const struct lang_type *t)
-{
-	if (t->kind == LANG_T_STRING)
-		return &lang_type_string;
-	return t;
-}
-
-/* A copy of a pointer type's chain in the scope's memory. */
-static const struct lang_type *kept(struct unit *u, const struct lang_type *t)
-{
-	struct lang_type *copy;
-
-	if (t->kind != LANG_T_POINTER)
-		return lasting(t);
-	copy = arena_alloc(u->scope->arena, sizeof *copy);
-	if (!copy)
-		return NULL;
-	*copy = *t;
-	copy->name = arena_copy(u->scope->arena, t->name, strlen(t->name));
-	copy->to = kept(u, t->to);
-	return copy->name && copy->to ? copy : NULL;
-}
-
 int var_declare(struct unit *u, enum lang_var_scope scope, uint32_t at, const char *name,
 	const struct lang_type *t, struct lang_var **out)
 {
 	struct lang_var *v;
 
 	if (!lang_type_is_scalar(t) && t->kind != LANG_T_STRING)
-		return fail(u, at, "D_DECL_VOID", "",
+		return fail(u, at,
+			t->is_incomplete ? "D_DECL_INCOMPLETE" : "D_DECL_VOIDOBJ", "",
 			"variable %s%s may not have type %s", prefixes[scope], name,
 			t->name);
 	if (u->scope->vars.n >= LANG_VARS_MAX)
@@ -94,7 +71,7 @@ int var_declare(struct unit *u, enum lang_var_scope scope, uint32_t at, const ch
 		return DTPROC_ENOMEM;
 	v->scope = scope;
 	v->name = arena_copy(u->scope->arena, name, strlen(name));
-	v->type = kept(u, t);
+	v->type = t;
 	if (!v->name || !v->type || vec_push(&u->scope->vars, v))
 		return err_nomem("a variable");
 	if (out)
@@ -136,9 +113,22 @@ static void is_constant(struct lang_node *n, const struct lang_var *v)
 	n->len = v->len;
 }
 
+/* Makes the enumerator's value of its name. */
+static int is_enumerator(struct unit *u, struct lang_node *n)
+{
+	const struct name *name = name_find(u, NAME_ENUMERATOR, n->text, n->len);
+
+	if (!name)
+		return 0;
+	n->kind = LANG_N_INT;
+	n->type = name->value > INT32_MAX ? &lang_type_uint : name->type;
+	n->value = (uint64_t)name->value;
+	return 1;
+}
+
 int var_read(struct unit *u, struct lang_node *n)
 {
-	struct lang_var *v = find(u, (enum lang_var_scope)n->value, n->text);
+	struct lang_var *v = var_find(u, (enum lang_var_scope)n->value, n->text);
 
 	if (!v && n->value == LANG_V_GLOBAL) {
 		n->builtin = builtin_find(n->text, n->len);
@@ -147,12 +137,14 @@ int var_read(struct unit *u, struct lang_node *n)
 			n->type = n->builtin->type;
 			return 0;
 		}
-		v = find(u, LANG_V_INLINE, n->text);
+		v = var_find(u, LANG_V_INLINE, n->text);
 		if (v) {
 			is_constant(n, v);
 			return 0;
 		}
 	}
+	if (!v && n->value == LANG_V_GLOBAL && is_enumerator(u, n))
+		return 0;
 	if (!v)
 		return undefined(u, n);
 	is_variable(n, v);
@@ -172,12 +164,12 @@ int var_write(struct unit *u, struct lang_node *n, const struct lang_type *t)
 		return fail(
 			u, n->at, "D_OP_LVAL", "", "only a variable can be assigned to");
 	if (n->value == LANG_V_GLOBAL &&
-		(builtin_find(n->text, n->len) || find(u, LANG_V_INLINE, n->text)))
+		(builtin_find(n->text, n->len) || var_find(u, LANG_V_INLINE, n->text)))
 		return fail(u, n->at, "D_OP_WRITE", "", "%s is not a writable variable",
 			n->text);
 	if (n->value == LANG_V_GLOBAL && func_find(n->text, n->len))
 		return undefined(u, n);
-	v = find(u, (enum lang_var_scope)n->value, n->text);
+	v = var_find(u, (enum lang_var_scope)n->value, n->text);
 	if (!v && var_declare(u, (enum lang_var_scope)n->value, n->at, n->text,
 			  t ? t : &unknown, &v))
 		return DTPROC_ESYNTAX;
@@ -308,101 +300,4 @@ int check_assignment(struct unit *u, struct lang_node *n)
 	}
 	n->type = n->left->type;
 	return fitting(u, n->left, &n->right);
-}
-
-/* -------------------------------------------------------------------- declarations */
-
-/* inline type name = constant; */
-static int inline_constant(
-	struct unit *u, const struct lang_type *t, const char *name, uint32_t at)
-{
-	struct lang_node *n;
-	struct lang_var *v;
-
-	if (expect(u, "="))
-		return DTPROC_ESYNTAX;
-	n = parse_expression(u);
-	if (!n || check_expression(u, &n))
-		return DTPROC_ESYNTAX;
-	if (n->kind != LANG_N_INT && n->kind != LANG_N_STRING)
-		return fail(u, n->at, "D_SYNTAX", "expected a constant",
-			"only constants can be inline");
-	if ((t->kind == LANG_T_STRING) != (n->kind == LANG_N_STRING))
-		return fail(u, n->at, "D_OP_INCOMPAT", "",
-			"inline %s is of another type than its value", name);
-	if (var_declare(u, LANG_V_INLINE, at, name, t, &v))
-		return DTPROC_ESYNTAX;
-	v->value = lang_type_fit(t, n->value);
-	v->len = n->len;
-	v->text = n->kind == LANG_N_STRING ? arena_copy(u->scope->arena, n->text, n->len)
-					   : NULL;
-	return 0;
-}
-
-/* One name of a declaration. */
-static int declare(struct unit *u, enum lang_var_scope scope, const struct lang_type *t)
-{
-	uint32_t at = u->tok.at;
-	struct lang_var *old;
-	char *name;
-
-	if (u->tok.kind != T_NAME)
-		return fail_syntax(u, "a name");
-	name = arena_copy(u->arena, u->tok.text, u->tok.len);
-	if (!name)
-		return DTPROC_ENOMEM;
-	old = find(u, scope, name);
-	if (old && (old->type->kind != t->kind || old->type->size != lasting(t)->size ||
-			   scope == LANG_V_INLINE))
-		return fail(u, at, "D_DECL_IDRED", "", "identifier redeclared: %s%s",
-			prefixes[scope], name);
-	if (scope == LANG_V_GLOBAL &&
-		(builtin_find(name, strlen(name)) || func_find(name, strlen(name))))
-		return fail(u, at, "D_DECL_IDRED", "", "identifier redeclared: %s", name);
-	if (next(u))
-		return DTPROC_ESYNTAX;
-	if (is_mark(u, "["))
-		return fail(u, u->tok.at, "D_SYNTAX", "",
-			"associative arrays are not supported yet");
-	if (scope == LANG_V_INLINE)
-		return inline_constant(u, t, name, at);
-	return old ? 0 : var_declare(u, scope, at, name, t, NULL);
-}
-
-static int scope_word(struct unit *u, enum lang_var_scope *scope)
-{
-	static const char *const words[] = {"", "this", "self", "inline"};
-
-	*scope = LANG_V_GLOBAL;
-	for (int i = LANG_V_THIS; i <= LANG_V_INLINE; i++) {
-		if (is_word(u, words[i])) {
-			*scope = (enum lang_var_scope)i;
-			return next(u);
-		}
-	}
-	return 0;
-}
-
-int parse_declaration(struct unit *u)
-{
-	const struct lang_type *t;
-	enum lang_var_scope scope;
-
-	if (next(u) || scope_word(u, &scope) || parse_type(u, &t))
-		return DTPROC_ESYNTAX;
-	if (!t)
-		return fail(u, u->tok.at, "D_SYNTAX", "",
-			"structures and other declarations are not supported yet");
-	for (;;) {
-		if (declare(u, scope, t))
-			return DTPROC_ESYNTAX;
-		if (!is_mark(u, ","))
-			break;
-		if (next(u))
-			return DTPROC_ESYNTAX;
-	}
-	if (!is_mark(u, ";"))
-		return fail_syntax(u, "\";\"");
-	u->at = u->tok.end;
-	return 0;
 }

@@ -164,6 +164,14 @@ const char *trace_field_text(struct dtproc *, const struct cg_field *, const voi
 	size_t len, char *buf, size_t size);
 uint64_t trace_field_number(const struct cg_field *, const void *base, size_t len);
 
+/* bytes.c */
+enum trace_bytes_form {
+	TRACE_BYTES_COLUMN, /* as text where they look like it, in trace()'s column */
+	TRACE_BYTES_QUIET,  /* likewise, without the column */
+	TRACE_BYTES_RAW,    /* always as a dump */
+};
+void trace_print_bytes(const void *bytes, size_t n, enum trace_bytes_form, FILE *out);
+
 /* format.c: printf. */
 struct trace_value {
 	uint64_t number;

@@ -69,6 +69,15 @@ static struct trace_value value_of(struct dtproc *d, const struct cg_field *f,
 	return v;
 }
 
+static void print_bytes(const struct cg_field *f, const void *payload, size_t len,
+	enum trace_bytes_form form, FILE *out)
+{
+	const void *p = bytes_of(f, payload, len, f->bytes);
+
+	if (p && f->bytes)
+		trace_print_bytes(p, f->bytes, form, out);
+}
+
 static void print_trace(struct dtproc *d, const struct cg_action *a, const void *payload,
 	size_t len, FILE *out)
 {
@@ -76,6 +85,11 @@ static void print_trace(struct dtproc *d, const struct cg_action *a, const void 
 	struct trace_value v = value_of(d, &a->fields[0], payload, len, buf, sizeof buf);
 	int quiet = trace_option_on(&d->options, TRACE_QUIET);
 
+	if (a->fields[0].kind == CG_BYTES) {
+		print_bytes(&a->fields[0], payload, len,
+			quiet ? TRACE_BYTES_QUIET : TRACE_BYTES_COLUMN, out);
+		return;
+	}
 	if (v.text)
 		fprintf(out, quiet ? "%s" : "  %-33s", v.text);
 	else if (quiet && v.is_signed)
