@@ -145,6 +145,32 @@ void arch_unrewind_call(struct user_regs_struct *, uint64_t nr);
 size_t arch_call_code(
 	const struct user_regs_struct *saved, uint64_t mask, uint8_t code[ARCH_CALL_MAX]);
 
+/* ------------------------------------------------------------ walking a stack */
+
+/* DWARF's numbers: how many there are, and what some are for. */
+#define ARCH_DWARF_REGS 17
+enum arch_dwarf {
+	ARCH_DWARF_FP = 6,
+	ARCH_DWARF_SP = 7,
+	ARCH_DWARF_PC = 16, /* the return address in a frame's rules */
+};
+/* Bits of those that a function keeps for its caller. */
+#define ARCH_DWARF_KEPT (1u << 3 | 1u << 6 | 0xfu << 12)
+
+/* Do these bytes, which stand before a return address, end with a call? */
+#define ARCH_CALL_LEN_MAX 8
+int arch_is_call(const uint8_t *bytes, size_t n);
+/* Is this the code that a signal's handler returns to? */
+#define ARCH_SIGRETURN_LEN 9
+int arch_is_sigreturn(const uint8_t *bytes, size_t n);
+/* There: where a register of the interrupted code lies, above the stack pointer. */
+unsigned arch_sigreturn_offset(unsigned dwarf);
+/*
+ * How far above the stack pointer the return address lies, as the instruction to be
+ * executed next tells where a function begins or ends, or in a stub; -1: it does not.
+ */
+int arch_return_above(const uint8_t *bytes, size_t n);
+
 /* ------------------------------------------- the guard (see the CPU's -guard.S) */
 
 /* What the code begins with, for the keeper to fill in. */

@@ -61,6 +61,53 @@ static inline uint32_t cursor_u32(struct cursor *c)
 	return v;
 }
 
+static inline uint8_t cursor_u8(struct cursor *c)
+{
+	uint8_t v;
+	cursor_copy(c, &v, sizeof v);
+	return v;
+}
+
+static inline uint16_t cursor_u16(struct cursor *c)
+{
+	uint16_t v;
+	cursor_copy(c, &v, sizeof v);
+	return v;
+}
+
+/* LEB128; bits beyond 64 are dropped. */
+static inline uint64_t cursor_uleb(struct cursor *c)
+{
+	uint64_t v = 0;
+	unsigned shift = 0;
+	uint8_t byte;
+
+	do {
+		byte = cursor_u8(c);
+		if (shift < 64)
+			v |= (uint64_t)(byte & 0x7f) << shift;
+		shift += 7;
+	} while (byte & 0x80);
+	return v;
+}
+
+static inline int64_t cursor_sleb(struct cursor *c)
+{
+	uint64_t v = 0;
+	unsigned shift = 0;
+	uint8_t byte;
+
+	do {
+		byte = cursor_u8(c);
+		if (shift < 64)
+			v |= (uint64_t)(byte & 0x7f) << shift;
+		shift += 7;
+	} while (byte & 0x80);
+	if (shift < 64 && (byte & 0x40))
+		v |= ~0ull << shift;
+	return (int64_t)v;
+}
+
 /* Borrows a NUL-terminated string, or NULL when there is no NUL. */
 static inline const char *cursor_str(struct cursor *c)
 {

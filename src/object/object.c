@@ -10,7 +10,8 @@
  * READING.  Files are read, never mapped: one that is truncated under us costs an error
  * and not a SIGBUS.  Opening reads the program headers and the dynamic section.  Symbols
  * are read when first asked for; until then the descriptor stays open, since the path
- * may name another file later.
+ * may name another file later.  What is read piece by piece keeps it open, too, for the
+ * first FILES_KEPT files; later ones are opened again if their path names them still.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,9 +24,11 @@
 #include "own.h"
 
 #define MAX_SEGMENTS 1024
+#define FILES_KEPT 64 /* that stay open */
 
 static pthread_mutex_t objects_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct list objects = LIST_INIT(objects);
+static int files_kept; /* atomic */
 
 static void clean_elf(Elf **elf)
 {
@@ -33,17 +36,27 @@ static void clean_elf(Elf **elf)
 		elf_end(*elf);
 }
 
+static void put_away(struct object *o)
+{
+	if (o->fd >= 0)
+		close(o->fd);
+	o->fd = -1;
+	if (o->keeps_file)
+		__atomic_sub_fetch(&files_kept, 1, __ATOMIC_RELAXED);
+	o->keeps_file = 0;
+}
+
 static void destroy(struct object *o)
 {
 	if (!o)
 		return;
 	object_table_free(&o->table);
-	object_frames_free(o->frames);
+	object_cfi_free(o->cfi);
 	pthread_mutex_destroy(&o->lock);
-	if (o->fd >= 0)
-		close(o->fd);
+	put_away(o);
 	free(o->segments);
 	free(o->path);
+	free(o->opened);
 	free(o->soname);
 	free(o);
 }
@@ -92,10 +105,14 @@ static int read_segments(Elf *elf, struct object *o)
 
 		if (!gelf_getphdr(elf, (int)i, &ph))
 			return err_set(DTPROC_EELF, "%s: bad program headers", o->path);
+		if (ph.p_type == PT_GNU_EH_FRAME)
+			o->frames_value = ph.p_vaddr;
 		if (ph.p_type != PT_LOAD)
 			continue;
-		o->segments[o->nsegments++] = (struct object_segment){
-			ph.p_vaddr, ph.p_memsz, ph.p_offset, (ph.p_flags & PF_X) != 0};
+		o->segments[o->nsegments++] =
+			(struct object_segment){ph.p_vaddr, ph.p_memsz, ph.p_offset,
+				ph.p_filesz < ph.p_memsz ? ph.p_filesz : ph.p_memsz,
+				(ph.p_flags & PF_X) != 0};
 	}
 	return 0;
 }
@@ -198,7 +215,8 @@ static int read_headers(struct object *o)
 }
 
 /* Makes the object of an open file; takes the descriptor. */
-static int make(const char *path, const struct stat *st, int *fd, struct object **out)
+static int make(const char *opened, const char *path, const struct stat *st, int *fd,
+	struct object **out)
 {
 	CLEAN(clean_object) struct object *o = calloc(1, sizeof *o);
 	int err;
@@ -213,7 +231,8 @@ static int make(const char *path, const struct stat *st, int *fd, struct object 
 	o->mtime_ns = mtime_of(st);
 	o->fd = TAKE_FD(*fd);
 	o->path = strdup(path);
-	if (!o->path)
+	o->opened = strdup(opened);
+	if (!o->path || !o->opened)
 		return err_nomem("a path");
 	err = read_headers(o);
 	if (err)
@@ -280,7 +299,7 @@ static int open_as(const char *path, const char *shown, const struct object_id *
 
 	o = look_up(&id, &st);
 	if (!o) {
-		err = make(shown, &st, &fd, &o);
+		err = make(path, shown, &st, &fd, &o);
 		if (err)
 			return err;
 		o = publish(o);
@@ -411,18 +430,75 @@ int object_executable(const struct object *o, uint64_t value)
 	return 0;
 }
 
+int object_file(struct object *o)
+{
+	struct stat st;
+
+	if (o->fd >= 0)
+		return 0;
+	CLEAN_FD int fd = -1;
+	int err = open_file(o->opened, o->path, &fd, &st);
+
+	if (err)
+		return err;
+	if (st.st_dev != o->dev || st.st_ino != o->ino || mtime_of(&st) != o->mtime_ns)
+		return err_set(
+			DTPROC_ENOSYM, "%s: was replaced by another file", o->path);
+	o->fd = TAKE_FD(fd);
+	return 0;
+}
+
+void object_file_done(struct object *o)
+{
+	if (o->fd < 0 || o->keeps_file)
+		return;
+	o->keeps_file = 1;
+	if (__atomic_add_fetch(&files_kept, 1, __ATOMIC_RELAXED) > FILES_KEPT)
+		put_away(o);
+}
+
+const struct object_segment *object_segment_of(const struct object *o, uint64_t value)
+{
+	for (size_t i = 0; i < o->nsegments; i++) {
+		const struct object_segment *s = &o->segments[i];
+
+		if (value >= s->value && value - s->value < s->bytes)
+			return s;
+	}
+	return NULL;
+}
+
+size_t object_read(struct object *o, uint64_t value, void *buf, size_t len)
+{
+	const struct object_segment *s = object_segment_of(o, value);
+	ssize_t got = -1;
+
+	if (!s)
+		return 0;
+	if (len > s->bytes - (value - s->value))
+		len = s->bytes - (value - s->value);
+	pthread_mutex_lock(&o->lock);
+	if (object_file(o) == 0)
+		got = pread(o->fd, buf, len, (off_t)(value - s->value + s->offset));
+	object_file_done(o);
+	pthread_mutex_unlock(&o->lock);
+	return got < 0 ? 0 : (size_t)got;
+}
+
 /* Reads the symbols, once; a failure stays one. */
 static int read_once(struct object *o)
 {
 	int err = 0;
 
 	if (o->state == OBJECT_UNREAD) {
-		err = object_table_read(o->fd, o->path, &o->table);
+		err = object_file(o);
+		if (!err)
+			err = object_table_read(o->fd, o->path, &o->table);
 		if (err == DTPROC_ENOMEM)
 			return err;
 		o->state = err ? OBJECT_BAD : OBJECT_READ;
-		close(o->fd);
-		o->fd = -1;
+		if (!o->keeps_file)
+			put_away(o);
 	} else if (o->state == OBJECT_BAD) {
 		err = err_set(DTPROC_EELF, "%s: corrupt symbol table", o->path);
 	}
@@ -449,9 +525,9 @@ int object_lookup(struct object *o, const char *name, uint64_t *value, uint32_t 
 	int err = 0;
 
 	pthread_mutex_lock(&o->lock);
-	if (o->state == OBJECT_UNREAD)
+	if (o->state == OBJECT_UNREAD && !(err = object_file(o)))
 		err = object_table_scan(o->fd, o->path, name, &found);
-	else
+	else if (!err)
 		err = read_once(o);
 	if (!err && o->state == OBJECT_READ && (s = object_find(o, name, NULL)))
 		found = *s;

@@ -106,12 +106,58 @@ const struct object_symbol *object_find(
 /* The preferred function or datum that covers `value`, or NULL.  As above. */
 const struct object_symbol *object_at(const struct object *, uint64_t value);
 
+/* ------------------------------------------------------- how to leave a function */
+
+/* Registers by DWARF's numbers; what is said of others (vectors) is not kept. */
+#define OBJECT_REGS 33
+
+enum object_how {
+	OBJECT_SAME,      /* it has the caller's value still, or nothing is said */
+	OBJECT_UNDEFINED, /* it is lost */
+	OBJECT_AT_CFA,    /* in memory at CFA + at */
+	OBJECT_IS_CFA,    /* CFA + at itself */
+	OBJECT_REGISTER,  /* what register `at` has; for the CFA: register `reg`, + at */
+	OBJECT_AT_EXPR,   /* in memory where a DWARF expression says */
+	OBJECT_IS_EXPR,   /* what it says */
+};
+
+struct object_where {
+	uint8_t reg, how; /* whose value; enum object_how */
+	uint16_t len;     /* of the expression, which lies at byte `at` of the rule */
+	int32_t at;
+};
+
+enum object_rule_flags {
+	OBJECT_RULE_SIGNAL = 1 << 0, /* the kernel made this frame for a signal */
+	OBJECT_RULE_LAST = 1 << 1,   /* there is no caller */
+};
+
+/* From a frame's registers to those of its caller. */
+struct object_rule {
+	uint16_t size; /* bytes, with `saved` and expressions */
+	uint8_t flags; /* enum object_rule_flags */
+	uint8_t n;     /* of saved[] */
+	uint8_t ra;    /* the register whose value is the caller's PC */
+	uint8_t unused[3];
+	struct object_where cfa;
+	struct object_where saved[]; /* by register; those not named are OBJECT_SAME */
+};
+
+/*
+ * The rule at an address, from .eh_frame or .debug_frame: 1; 0: the file has none for it;
+ * EELF: a corrupt one; ENOMEM.  The first question about a function reads its entry.
+ * The rule stays until object_unref().
+ */
+int object_rule_at(
+	struct object *, uint64_t value, const struct object_rule **out) MUST_USE;
 /*
  * Where the frame of the function is at an instruction: the canonical frame address of
  * its unwind tables is a register (DWARF's number) plus an offset.  1; 0: they do not
  * tell.
  */
 int object_frame(struct object *, uint64_t value, unsigned *reg, int64_t *offset);
+/* Copies bytes of the file that lie at an address; how many, 0: none. */
+size_t object_read(struct object *, uint64_t value, void *buf, size_t len);
 
 /*
  * Does `wanted`, as written in a probe description, name the object called `name`?  By

@@ -7,8 +7,11 @@
 #include <base/list.h>
 #include "object.h"
 
+struct cfi;
+
 struct object_segment {
 	uint64_t value, size, offset;
+	uint64_t bytes; /* of the file; the rest is zero */
 	int executable;
 };
 
@@ -27,17 +30,27 @@ struct object {
 	uint64_t dev, ino;
 	int64_t mtime_ns;
 	char *path, *soname;
-	int fd; /* open until the symbols are read */
+	char *opened; /* what was opened, for another time */
 	struct object_segment *segments;
 	size_t nsegments;
 	uint64_t rseq_value, rseq_size;
-	pthread_mutex_t lock; /* of what follows */
+	uint64_t frames_value; /* of .eh_frame_hdr; 0: none */
+	pthread_mutex_t lock;  /* of what follows */
+	int fd;                /* -1: put away */
+	int keeps_file;        /* it stays open (object_file_done) */
+	struct cfi *cfi;       /* NULL: nobody asked yet */
 	enum { OBJECT_UNREAD, OBJECT_READ, OBJECT_BAD } state;
 	struct object_table table;
-	struct object_frames *frames; /* NULL: not asked for yet */
 };
 
-void object_frames_free(struct object_frames *); /* NULL: nothing */
+/* The file's descriptor, opened again if need be, with the lock held.  ENOSYM. */
+int object_file(struct object *) MUST_USE;
+/* That was it for now: the file stays open, unless many do. */
+void object_file_done(struct object *);
+/* The segment whose bytes of the file hold `value`, or NULL. */
+const struct object_segment *object_segment_of(const struct object *, uint64_t value);
+
+void object_cfi_free(struct cfi *);
 
 /* Reads all symbols of an open file; the result is the caller's to object_table_free().
  */

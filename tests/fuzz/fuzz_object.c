@@ -16,10 +16,23 @@ static void promise(int held)
 		abort();
 }
 
+/* Each rule is whole, wherever it is for. */
+static void look_at_rules(struct object *o, uint64_t from)
+{
+	const struct object_rule *rule;
+
+	for (uint64_t value = from & ~0xfffull, i = 0; i < 256; i++, value += 17) {
+		if (object_rule_at(o, value, &rule) != 1)
+			continue;
+		promise(rule->ra < OBJECT_REGS && rule->n <= OBJECT_REGS);
+		promise(rule->size >= sizeof *rule + rule->n * sizeof rule->saved[0]);
+	}
+}
+
 static void look_around(struct object *o)
 {
 	const struct object_symbol *at;
-	uint64_t bias;
+	uint64_t bias = 0;
 	int64_t offset;
 	unsigned reg;
 	size_t n;
@@ -27,6 +40,7 @@ static void look_around(struct object *o)
 	promise(strlen(object_name(o)) > 0 && strlen(object_soname(o)) < 4096);
 	if (object_bias(o, 0x10000, 0, &bias) == 0)
 		(void)object_executable(o, bias);
+	look_at_rules(o, bias);
 	if (object_symbols(o, &at, &n))
 		return;
 	for (size_t i = 0; i < n; i++) {
