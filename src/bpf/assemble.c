@@ -24,8 +24,8 @@ struct label {
 struct assembler {
 	const char *at; /* in the line */
 	unsigned line;
-	int labels_only; /* the first walk */
-	uint32_t program, scratch, locals, globals;
+	int labels_only;      /* the first walk */
+	struct bpf_blob head; /* what directives say */
 	VEC(struct label) labels;
 	VEC(struct bpf_code) code;
 	VEC(unsigned char) data;
@@ -318,6 +318,12 @@ static int data(struct assembler *a)
 static int directive(
 	struct assembler *a, const char *name, struct bpf_code *c, int *is_code)
 {
+	const struct {
+		const char *name;
+		uint32_t *value;
+	} numbers[] = {{".program", &a->head.program}, {".scratch", &a->head.scratch},
+		{".locals", &a->head.locals}, {".globals", &a->head.globals},
+		{".self_room", &a->head.self_room}, {".array_room", &a->head.array_room}};
 	int64_t n;
 	int err;
 
@@ -327,19 +333,13 @@ static int directive(
 	if (!strcmp(name, ".data"))
 		return data(a);
 	err = number(a, 0, &n);
-	if (err)
-		return err;
-	if (!strcmp(name, ".program"))
-		a->program = (uint32_t)n;
-	else if (!strcmp(name, ".scratch"))
-		a->scratch = (uint32_t)n;
-	else if (!strcmp(name, ".locals"))
-		a->locals = (uint32_t)n;
-	else if (!strcmp(name, ".globals"))
-		a->globals = (uint32_t)n;
-	else
-		return bad(a, "no such directive");
-	return 0;
+	for (size_t i = 0; !err && i < sizeof numbers / sizeof *numbers; i++) {
+		if (!strcmp(name, numbers[i].name)) {
+			*numbers[i].value = (uint32_t)n;
+			return 0;
+		}
+	}
+	return err ? err : bad(a, "no such directive");
 }
 
 static int label(struct assembler *a, const char *name)
@@ -418,13 +418,16 @@ static int pack(const struct assembler *a, void **blob, size_t *bytes)
 {
 	size_t code = a->code.n * sizeof *a->code.at,
 	       size = sizeof(struct bpf_blob) + code + a->data.n;
-	struct bpf_blob head = {BPF_BLOB_MAGIC, BPF_BLOB_VERSION, (uint32_t)size,
-		a->program, (uint32_t)a->code.n, (uint32_t)a->data.n, a->scratch, 0,
-		a->locals, a->globals};
+	struct bpf_blob head = a->head;
 	unsigned char *out = malloc(size);
 
 	if (!out)
 		return err_nomem("a program");
+	head.magic = BPF_BLOB_MAGIC;
+	head.version = BPF_BLOB_VERSION;
+	head.bytes = (uint32_t)size;
+	head.codes = (uint32_t)a->code.n;
+	head.rodata = (uint32_t)a->data.n;
 	memcpy(out, &head, sizeof head);
 	if (code)
 		memcpy(out + sizeof head, a->code.at, code);

@@ -20,7 +20,7 @@
 /* ------------------------------------------------------------------------ blobs */
 
 #define BPF_BLOB_MAGIC 0x70627464u /* "dtbp" */
-#define BPF_BLOB_VERSION 1u
+#define BPF_BLOB_VERSION 2u
 #define BPF_CODES_MAX 32767u
 #define BPF_RODATA_MAX (1u << 20)
 #define BPF_STACK_BYTES 512
@@ -36,6 +36,8 @@ struct bpf_blob {
 	uint32_t flags;   /* 0 */
 	uint32_t locals;  /* bytes of this-> variables that there are */
 	uint32_t globals; /* bytes of global variables */
+	uint32_t self_room,
+		array_room; /* of the largest self-> variable, array element */
 };
 
 /* One instruction word of RFC 9669. */

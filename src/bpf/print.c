@@ -164,6 +164,10 @@ int bpf_disassemble(const void *blob, size_t bytes, FILE *out)
 		".program %" PRIu32 "\n.scratch %" PRIu32 "\n.locals %" PRIu32
 		"\n.globals %" PRIu32 "\n",
 		p.head.program, p.head.scratch, p.head.locals, p.head.globals);
+	if (p.head.self_room)
+		fprintf(out, ".self_room %" PRIu32 "\n", p.head.self_room);
+	if (p.head.array_room)
+		fprintf(out, ".array_room %" PRIu32 "\n", p.head.array_room);
 	rodata(&p, out);
 	for (uint32_t pc = 0; pc < p.head.codes; pc++) {
 		line(&p, pc, out);

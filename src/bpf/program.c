@@ -20,7 +20,8 @@ int bpf_blob_parts(const void *blob, size_t bytes, struct bpf_parts *out)
 	if (!p.head.codes || p.head.codes > BPF_CODES_MAX || p.head.rodata % 8 ||
 		p.head.rodata > BPF_RODATA_MAX || p.head.scratch > RT_SCRATCH_BYTES ||
 		p.head.flags || p.head.locals > RT_LOCALS_BYTES ||
-		p.head.globals > RT_GLOBALS_MAX || p.head.bytes != bytes ||
+		p.head.globals > RT_GLOBALS_MAX || p.head.self_room > RT_DYN_ROOM_MAX ||
+		p.head.array_room > RT_DYN_ROOM_MAX || p.head.bytes != bytes ||
 		bytes != sizeof p.head + p.head.codes * 8ul + p.head.rodata)
 		return err_set(DTPROC_EVERIFY, "program %u: its sizes make no sense",
 			p.head.program);

@@ -167,6 +167,7 @@ static void statements(
 	for (const struct lang_stmt *s = clause->stmts; s && !g->err; s = s->next) {
 		g->at = s->expr->at;
 		g->scratch = base;
+		g->keys.n = 0;
 		if (s->agg)
 			gen_agg(g, s->agg, s->call);
 		else if (is_recording(s))
@@ -209,7 +210,9 @@ static int blob(struct gen *g, struct cg_clause *out)
 		.rodata = (uint32_t)g->rodata.n,
 		.scratch = g->scratch_high,
 		.locals = lang_scope_bytes(g->cg->scope, LANG_V_THIS),
-		.globals = lang_scope_bytes(g->cg->scope, LANG_V_GLOBAL)};
+		.globals = lang_scope_bytes(g->cg->scope, LANG_V_GLOBAL),
+		.self_room = lang_scope_room(g->cg->scope, LANG_V_SELF),
+		.array_room = lang_scope_room(g->cg->scope, LANG_V_GLOBAL)};
 	unsigned char *bytes;
 
 	head.bytes = (uint32_t)(sizeof head + code + g->rodata.n);

@@ -97,6 +97,7 @@ static int clause(struct cg *cg, struct cg_impl *impl, const struct lang_clause 
 	vec_free(&g.rodata);
 	vec_free(&g.labels);
 	vec_free(&g.fixups);
+	vec_free(&g.keys);
 	return err;
 }
 

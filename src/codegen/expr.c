@@ -329,8 +329,9 @@ static void binary(struct gen *g, const struct lang_node *n)
 		gen_discard(g, n->left);
 		gen_expression(g, n->right);
 	} else if (n->op == LANG_OP_ASSIGN) {
+		gen_keys(g, n->left);
 		gen_expression(g, n->right);
-		gen_assign(g, n->left->var);
+		gen_assign(g, n->left);
 	} else if (n->op == LANG_OP_LXOR) {
 		exclusive(g, n);
 	} else if (n->op == LANG_OP_LAND || n->op == LANG_OP_LOR ||
@@ -344,7 +345,7 @@ static void binary(struct gen *g, const struct lang_node *n)
 /* x++: the old value stays, while right assigns the new one. */
 static void stepped(struct gen *g, const struct lang_node *n)
 {
-	gen_variable(g, n->left->var);
+	gen_variable(g, n->left);
 	gen_save(g);
 	gen_expression(g, n->right);
 	gen_restore(g, R0);
@@ -393,7 +394,7 @@ void gen_expression(struct gen *g, const struct lang_node *n)
 		builtin(g, n->builtin);
 		break;
 	case LANG_N_VAR:
-		gen_variable(g, n->var);
+		gen_variable(g, n);
 		break;
 	case LANG_N_UNARY:
 		unary(g, n);

@@ -46,6 +46,12 @@ struct place {
 	uint32_t offset, size;
 };
 
+/* Keys of an array's element that lie in the scratch memory. */
+struct gen_keys {
+	const struct lang_node *of;
+	uint32_t base;
+};
+
 struct gen {
 	struct cg *cg;
 	struct cg_impl *impl;
@@ -54,11 +60,12 @@ struct gen {
 	VEC(char) rodata;
 	VEC(struct label) labels;
 	VEC(struct fixup) fixups;
-	uint32_t scratch;      /* used now */
-	uint32_t scratch_high; /* most ever used */
-	unsigned saved;        /* values kept in registers and on the stack */
-	uint32_t at;           /* in the text, for a diagnostic */
-	int err;               /* the first failure: code is made on, and thrown away */
+	VEC(struct gen_keys) keys; /* of this statement */
+	uint32_t scratch;          /* used now */
+	uint32_t scratch_high;     /* most ever used */
+	unsigned saved;            /* values kept in registers and on the stack */
+	uint32_t at;               /* in the text, for a diagnostic */
+	int err; /* the first failure: code is made on, and thrown away */
 };
 
 /* Zeroed memory that goes with the script; NULL with gen->err set. */
@@ -95,9 +102,16 @@ void gen_load(
 	struct gen *, const struct lang_node *address, uint32_t size, uint32_t offset);
 /* Evaluates for its effects alone. */
 void gen_discard(struct gen *, const struct lang_node *);
-/* A number variable into r0, and r0 into one. */
-void gen_variable(struct gen *, const struct lang_var *);
-void gen_assign(struct gen *, const struct lang_var *);
+/* A number variable into r0, and r0 into one, where it stays. */
+void gen_variable(struct gen *, const struct lang_node *);
+void gen_assign(struct gen *, const struct lang_node *);
+void gen_variable_string(struct gen *, const struct lang_node *, struct place to);
+void gen_assign_string(struct gen *, const struct lang_node *, struct place value);
+/* Evaluates the keys of what is to be assigned to, if it has any. */
+void gen_keys(struct gen *, const struct lang_node *);
+/* reg, reg + 1 = address and size of a place */
+void gen_span(struct gen *, int reg, struct place);
+void gen_copy(struct gen *, struct place from, struct place to);
 /* Jumps to the label if the value's truth is `sense`. */
 void gen_branch(struct gen *, const struct lang_node *, int sense, uint32_t label);
 /* Makes a string; it lies where it happens to. */

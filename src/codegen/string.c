@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Strings and variables.  A string is made at a place known when the code is made; its
+ * Strings.  A string is made at a place known when the code is made; its
  * bytes behind the NUL are zeros, so that strings can be parts of keys.
  */
 #include "gen.h"
@@ -72,8 +72,7 @@ static void choose_string(struct gen *g, const struct lang_node *n, struct place
 	gen_place(g, out);
 }
 
-/* reg, reg + 1 = address and size of a place */
-static void span(struct gen *g, int reg, struct place p)
+void gen_span(struct gen *g, int reg, struct place p)
 {
 	gen_address(g, reg, p.area, p.offset);
 	gen_number(g, reg + 1, p.size);
@@ -83,10 +82,10 @@ static void builtin_string(struct gen *g, const struct lang_builtin *b, struct p
 {
 	if (b->kind == LANG_B_PROBE) {
 		gen_number(g, R1, b->code);
-		span(g, R2, to);
+		gen_span(g, R2, to);
 		gen_call(g, RT_HELPER_PROBE_TEXT);
 	} else {
-		span(g, R1, to);
+		gen_span(g, R1, to);
 		gen_call(g, RT_HELPER_EXECNAME);
 	}
 }
@@ -96,11 +95,9 @@ static void load_string(struct gen *g, const struct lang_node *address, struct p
 {
 	gen_expression(g, address);
 	gen_move(g, R3, R0);
-	span(g, R1, to);
+	gen_span(g, R1, to);
 	gen_call(g, RT_HELPER_LOAD_STRING);
 }
-
-static void copy_string(struct gen *g, struct place from, struct place to);
 
 /* A string of an array of characters, which ends at its end if not before. */
 static void load_array(struct gen *g, const struct lang_node *array, struct place to)
@@ -115,36 +112,17 @@ static void load_array(struct gen *g, const struct lang_node *array, struct plac
 	} else { /* char name[] at the end of a struct: up to its NUL */
 		gen_expression(g, array->left);
 		gen_move(g, R3, R0);
-		span(g, R1, p);
+		gen_span(g, R1, p);
 		gen_call(g, RT_HELPER_LOAD_STRING);
 	}
-	copy_string(g, p, to);
+	gen_copy(g, p, to);
 }
 
-static void copy_string(struct gen *g, struct place from, struct place to)
+void gen_copy(struct gen *g, struct place from, struct place to)
 {
-	span(g, R1, to);
-	span(g, R3, from);
+	gen_span(g, R1, to);
+	gen_span(g, R3, from);
 	gen_call(g, RT_HELPER_STRCPY);
-}
-
-/* Where a variable with a place of its own lies. */
-static struct place variable(const struct lang_var *v)
-{
-	return (struct place){
-		v->scope == LANG_V_THIS ? BPF_AREA_LOCALS : BPF_AREA_GLOBALS, v->place,
-		v->type->kind == LANG_T_STRING ? LANG_STRSIZE : 8};
-}
-
-static void variable_string(struct gen *g, const struct lang_var *v, struct place to)
-{
-	if (v->scope != LANG_V_SELF) {
-		copy_string(g, variable(v), to);
-		return;
-	}
-	gen_number(g, R1, v->place);
-	span(g, R2, to);
-	gen_call(g, RT_HELPER_SELF_LOAD);
 }
 
 /*
@@ -153,23 +131,18 @@ static void variable_string(struct gen *g, const struct lang_var *v, struct plac
  */
 static struct place assign_string(struct gen *g, const struct lang_node *n)
 {
-	struct place value = gen_string(g, n->right);
-	const struct lang_var *v = n->left->var;
+	struct place value;
 
-	if (v->scope != LANG_V_SELF) {
-		copy_string(g, value, variable(v));
-		return value;
-	}
-	gen_number(g, R1, v->place);
-	span(g, R2, value);
-	gen_call(g, RT_HELPER_SELF_STORE);
+	gen_keys(g, n->left);
+	value = gen_string(g, n->right);
+	gen_assign_string(g, n->left, value);
 	return value;
 }
 
 static void binary_string(struct gen *g, const struct lang_node *n, struct place to)
 {
 	if (n->op == LANG_OP_ASSIGN) {
-		copy_string(g, assign_string(g, n), to);
+		gen_copy(g, assign_string(g, n), to);
 	} else {
 		gen_discard(g, n->left);
 		gen_string_into(g, n->right, to);
@@ -182,11 +155,11 @@ void gen_string_into(struct gen *g, const struct lang_node *n, struct place to)
 		return;
 	g->at = n->at;
 	if (n->kind == LANG_N_STRING)
-		copy_string(g, literal(g, n), to);
+		gen_copy(g, literal(g, n), to);
 	else if (n->kind == LANG_N_BUILTIN)
 		builtin_string(g, n->builtin, to);
 	else if (n->kind == LANG_N_VAR)
-		variable_string(g, n->var, to);
+		gen_variable_string(g, n, to);
 	else if (n->kind == LANG_N_UNARY)
 		load_string(g, n->left, to);
 	else if (n->kind == LANG_N_COND)
@@ -212,32 +185,4 @@ struct place gen_string(struct gen *g, const struct lang_node *n)
 	p.offset = gen_scratch(g, p.size);
 	gen_string_into(g, n, p);
 	return p;
-}
-
-/* ---------------------------------------------------------------- number variables */
-
-void gen_variable(struct gen *g, const struct lang_var *v)
-{
-	if (v->scope == LANG_V_SELF) {
-		gen_number(g, R1, v->place);
-		gen_call(g, RT_HELPER_SELF_GET);
-		return;
-	}
-	gen_address(g, R1, variable(v).area, v->place);
-	gen_code(g, BPF_C_LDX | BPF_M_MEM | BPF_S_DW, R0, R1, 0, 0);
-}
-
-/* variable = r0, which stays in r0 */
-void gen_assign(struct gen *g, const struct lang_var *v)
-{
-	if (v->scope == LANG_V_SELF) {
-		gen_save(g);
-		gen_move(g, R2, R0);
-		gen_number(g, R1, v->place);
-		gen_call(g, RT_HELPER_SELF_SET);
-		gen_restore(g, R0);
-		return;
-	}
-	gen_address(g, R1, variable(v).area, v->place);
-	gen_code(g, BPF_C_STX | BPF_M_MEM | BPF_S_DW, R1, R0, 0, 0);
 }

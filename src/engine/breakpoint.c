@@ -52,7 +52,7 @@ static int prepare(struct engine_set *s, struct engine_unit *u)
 		return 0;
 	err = engine_make_segment(s, u, ENGINE_SHARED);
 	if (!err)
-		err = hold_segment(u->proc, u->memfd, s->doorbell, s->globals_fd);
+		err = hold_segment(u->proc, u->memfd, s->doorbell, s->shared_fd);
 	if (!err)
 		err = pack_programs(&s->config, &programs, &len);
 	if (!err)

@@ -77,9 +77,9 @@ static int prepare(struct engine_set *s, struct engine_unit *u)
 		return err_nomem("the client's programs");
 	c->n = s->config.n_programs;
 	u->own = c;
-	if (rt_segment_attach(u->memory, u->size, 0, &c->view))
+	if (rt_segment_attach(u->memory, u->size, 0, &c->view) ||
+		(s->shared && rt_view_shared(&c->view, s->shared, s->shared_size)))
 		return err_set(DTPROC_EPROTO, "the client's own segment is not sound");
-	rt_view_globals(&c->view, s->globals, s->globals_size);
 	return 0;
 }
 

@@ -34,7 +34,7 @@ int engine_open(const struct engine_config *config, struct engine_set **out)
 		free(s);
 		return err_errno(DTPROC_ESYS, errno, "eventfd");
 	}
-	int err = engine_make_globals(s);
+	int err = engine_make_shared(s);
 	if (err) {
 		close(s->doorbell);
 		free(s);
@@ -78,7 +78,7 @@ void engine_close(struct engine_set *s)
 	for (size_t i = 0; i < s->units.n; i++)
 		free_unit(s->units.at[i]);
 	vec_free(&s->units);
-	engine_free_globals(s);
+	engine_free_shared(s);
 	close(s->doorbell);
 	free(s);
 }

@@ -28,9 +28,9 @@ struct engine_unit {
 struct engine_set {
 	struct engine_config config;
 	int doorbell;
-	int globals_fd; /* the session's variables; -1: it has none */
-	void *globals;
-	uint32_t globals_size;
+	int shared_fd; /* the session's variables; -1: it has none */
+	void *shared;
+	size_t shared_size;
 	VEC(struct engine_unit *) units;
 };
 
@@ -52,9 +52,9 @@ struct engine {
 
 extern const struct engine engine_breakpoint, engine_client_side;
 
-/* Makes the memory of global variables that the programs want. */
-int engine_make_globals(struct engine_set *) MUST_USE;
-void engine_free_globals(struct engine_set *);
+/* Makes the memory of the session's variables, if the programs want any. */
+int engine_make_shared(struct engine_set *) MUST_USE;
+void engine_free_shared(struct engine_set *);
 
 enum engine_sharing { ENGINE_PRIVATE, ENGINE_SHARED };
 /* Makes and formats the unit's segment, with room for the names of more probes. */

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/param.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
 #include <victim/victim.h>
@@ -20,6 +21,24 @@ static void parts_of(const struct probe *p, const char *parts[RT_PARTS])
 	parts[RT_PART_NAME] = p->name;
 }
 
+/* The most that any program wants; what the compiler says is the session's total. */
+static struct bpf_blob wanted(const struct engine_config *c)
+{
+	struct bpf_blob most = {0};
+
+	for (size_t i = 0; i < c->n_programs; i++) {
+		struct bpf_blob head;
+
+		if (c->programs[i].bytes < sizeof head)
+			continue;
+		memcpy(&head, c->programs[i].blob, sizeof head);
+		most.globals = MAX(most.globals, head.globals);
+		most.self_room = MAX(most.self_room, head.self_room);
+		most.array_room = MAX(most.array_room, head.array_room);
+	}
+	return most;
+}
+
 /*
  * Geometry with room for the names of all probes of the unit, and of as many that come
  * later, or more: what is not used takes no memory.
@@ -31,6 +50,8 @@ static struct rt_params geometry(const struct engine_set *s, const struct engine
 
 	g.lanes = 1;
 	g.probes = 1;
+	g.self_bytes = s->config.dyn_bytes;
+	g.self_room = wanted(&s->config).self_room;
 	for (size_t i = 0; i < u->pairs.n; i++) {
 		const struct probe *p = u->pairs.at[i].probe;
 		const char *parts[RT_PARTS];
@@ -103,50 +124,42 @@ int engine_make_segment(
 	return 0;
 }
 
-/* The most that any program wants; what the compiler says is the session's total. */
-static uint32_t wanted(const struct engine_config *c)
+int engine_make_shared(struct engine_set *s)
 {
-	uint32_t most = 0;
-
-	for (size_t i = 0; i < c->n_programs; i++) {
-		struct bpf_blob head;
-
-		if (c->programs[i].bytes < sizeof head)
-			continue;
-		memcpy(&head, c->programs[i].blob, sizeof head);
-		most = head.globals > most ? head.globals : most;
-	}
-	return most > RT_GLOBALS_MAX ? RT_GLOBALS_MAX : most;
-}
-
-int engine_make_globals(struct engine_set *s)
-{
-	uint32_t size = wanted(&s->config);
+	struct bpf_blob most = wanted(&s->config);
+	struct rt_shared_params p = {.globals = most.globals,
+		.dyn_bytes = s->config.dyn_bytes,
+		.dyn_room = most.array_room};
+	size_t size = rt_shared_size(&p);
 	void *mem = NULL;
 	int err;
 
-	s->globals_fd = -1;
-	if (!size)
+	s->shared_fd = -1;
+	if (!p.globals && !p.dyn_room)
 		return 0;
-	err = sealed("dtproc-globals", size, &s->globals_fd, &mem);
+	err = sealed("dtproc-shared", size, &s->shared_fd, &mem);
 	if (!err && mem == MAP_FAILED)
 		err = err_errno(
-			DTPROC_ESYS, errno, "memory for %u bytes of variables", size);
+			DTPROC_ESYS, errno, "memory for %zu bytes of variables", size);
+	if (!err && rt_shared_format(mem, size, &p)) {
+		munmap(mem, size);
+		err = err_set(DTPROC_EINVAL, "so many variables are not possible");
+	}
 	if (err) {
-		engine_free_globals(s);
+		engine_free_shared(s);
 		return err;
 	}
-	s->globals = mem;
-	s->globals_size = size;
+	s->shared = mem;
+	s->shared_size = size;
 	return 0;
 }
 
-void engine_free_globals(struct engine_set *s)
+void engine_free_shared(struct engine_set *s)
 {
-	if (s->globals)
-		munmap(s->globals, s->globals_size);
-	if (s->globals_fd >= 0)
-		close(s->globals_fd);
-	s->globals = NULL;
-	s->globals_fd = -1;
+	if (s->shared)
+		munmap(s->shared, s->shared_size);
+	if (s->shared_fd >= 0)
+		close(s->shared_fd);
+	s->shared = NULL;
+	s->shared_fd = -1;
 }

@@ -114,10 +114,10 @@ size_t hold_changes(struct dtproc_proc *, const struct wire_range **out);
 /* Replaces all programs: wire_program headers, each followed by its code. */
 int hold_programs(struct dtproc_proc *, const void *bytes, size_t len) MUST_USE;
 /*
- * Hands the segment, its doorbell (an eventfd) and the memory of the session's global
+ * Hands the segment, its doorbell (an eventfd) and the memory of the session's
  * variables (-1: there are none) to the keeper.
  */
-int hold_segment(struct dtproc_proc *, int segment, int doorbell, int globals) MUST_USE;
+int hold_segment(struct dtproc_proc *, int segment, int doorbell, int shared) MUST_USE;
 /*
  * Arms `n` sites in one request and fills in their results (behind them lie so many
  * wire_operands, which their arguments are made of); returns how many were

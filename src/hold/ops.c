@@ -173,14 +173,14 @@ int hold_programs(struct dtproc_proc *p, const void *bytes, size_t len)
 	return request_call(p, &req, NULL, 0, &reply);
 }
 
-int hold_segment(struct dtproc_proc *p, int segment, int doorbell, int globals)
+int hold_segment(struct dtproc_proc *p, int segment, int doorbell, int shared)
 {
 	CLEAN(hold_leave) struct hold_guard g = hold_enter(p);
 	struct wire_request req = {.op = WIRE_SEGMENT};
 	struct wire_reply reply;
-	int fds[3] = {segment, doorbell, globals};
+	int fds[3] = {segment, doorbell, shared};
 
-	return request_call(p, &req, fds, globals < 0 ? 2 : 3, &reply);
+	return request_call(p, &req, fds, shared < 0 ? 2 : 3, &reply);
 }
 
 /* Sends the sites of a request, with what lies behind them. */

@@ -171,8 +171,8 @@ struct keeper {
 
 	void *segment;
 	size_t segment_size;
-	void *globals; /* the session's variables; NULL: none */
-	size_t globals_size;
+	void *shared; /* the session's variables; NULL: none */
+	size_t shared_size;
 	int doorbell;
 	struct rt_view view;
 	uint8_t view_ok;

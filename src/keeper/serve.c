@@ -224,14 +224,12 @@ static int op_segment(struct keeper *k, struct call *c)
 	k->view_ok = 0; /* it points into what may be unmapped now */
 	code = map_sealed(c->fds[0], &k->segment, &k->segment_size);
 	if (!code && c->nfds > 2)
-		code = map_sealed(c->fds[2], &k->globals, &k->globals_size);
+		code = map_sealed(c->fds[2], &k->shared, &k->shared_size);
 	if (code)
 		return code;
 	k->view_ok = !rt_segment_attach(k->segment, k->segment_size, 0, &k->view);
-	if (k->globals)
-		rt_view_globals(&k->view, k->globals,
-			k->globals_size > RT_GLOBALS_MAX ? RT_GLOBALS_MAX
-							 : (uint32_t)k->globals_size);
+	if (k->shared && rt_view_shared(&k->view, k->shared, k->shared_size))
+		k->view_ok = 0;
 	if (k->doorbell >= 0)
 		close(k->doorbell);
 	k->doorbell = c->fds[1];

@@ -402,7 +402,7 @@ static int check_kind(struct unit *u, struct lang_node **node)
 	case LANG_N_AGG:
 		return check_agg(u, n);
 	case LANG_N_INDEX:
-		return check_element(u, node);
+		return check_index(u, node);
 	case LANG_N_MEMBER:
 		return check_member(u, node);
 	case LANG_N_UNARY:

@@ -385,6 +385,9 @@ static int has_effect(const struct lang_node *n)
 		return 0;
 	if (n->op == LANG_OP_ASSIGN || n->op >= LANG_OP_PREINC)
 		return 1;
+	for (const struct lang_node *a = n->args; a; a = a->next)
+		if (has_effect(a))
+			return 1;
 	return has_effect(n->left) || has_effect(n->right) || has_effect(n->third);
 }
 

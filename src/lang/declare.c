@@ -48,7 +48,8 @@ static int is_free(struct unit *u, enum lang_var_scope scope, const struct decla
 			d->name);
 	if (!old)
 		return 1;
-	if (scope != LANG_V_INLINE && type_same(old->type, d->type))
+	if (scope != LANG_V_INLINE && !old->n_keys && !d->is_array &&
+		type_same(old->type, d->type))
 		return 0;
 	return fail(u, d->at, "D_DECL_IDRED", "", "identifier redeclared: %s", d->name);
 }
@@ -63,8 +64,7 @@ static int variable(struct unit *u, enum lang_var_scope scope, const struct decl
 		return fail(u, d->at, "D_DECL_LOCASSC", "",
 			"cannot declare clause-local associative array: %s", d->name);
 	if (d->is_array)
-		return fail(u, d->at, "D_SYNTAX", "",
-			"associative arrays are not supported yet");
+		return array_declare(u, scope, d);
 	if (d->type->kind == LANG_T_ARRAY && !d->type->n)
 		return fail(u, d->at, "D_DECL_ARRNULL", "",
 			"array declaration requires array dimension or tuple signature: "

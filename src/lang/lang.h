@@ -227,9 +227,11 @@ struct lang_var {
 	enum lang_var_scope scope;
 	const char *name;
 	const struct lang_type *type;
-	uint64_t value;   /* INLINE: an integer, or */
-	const char *text; /* a string, */
-	size_t len;       /* so long */
+	const struct lang_type *const *keys; /* of an associative array, */
+	unsigned n_keys;                     /* 0: it is none; `place` is an id */
+	uint64_t value;                      /* INLINE: an integer, or */
+	const char *text;                    /* a string, */
+	size_t len;                          /* so long */
 };
 
 enum lang_node_kind {
@@ -237,7 +239,7 @@ enum lang_node_kind {
 	LANG_N_STRING,
 	LANG_N_IDENT, /* before it is resolved; value: enum lang_var_scope */
 	LANG_N_BUILTIN,
-	LANG_N_VAR,
+	LANG_N_VAR,    /* args are the keys of an array's element */
 	LANG_N_AGG,    /* args are its keys */
 	LANG_N_INDEX,  /* left[args], before it is known what that means */
 	LANG_N_MEMBER, /* left->text (value 1) or left.text, likewise */
@@ -266,6 +268,8 @@ struct lang_node {
 	const struct lang_format *format; /* of a CALL of printf */
 	struct lang_agg *agg;
 	struct lang_var *var;
+	/* VAR in its own assignment (x += 1): where its keys were evaluated already. */
+	const struct lang_node *same;
 };
 
 enum lang_part { LANG_PROVIDER, LANG_MODULE, LANG_FUNCTION, LANG_NAME, LANG_PARTS };
@@ -338,12 +342,16 @@ void lang_scope_close(struct lang_scope *);
 /* What a scope holds now, and back to that: for a text that fails after all. */
 struct lang_mark {
 	size_t aggs, vars, names, completed;
-	uint32_t used[LANG_V_SCOPES];
+	uint32_t used[LANG_V_SCOPES], arrays;
 };
 void lang_scope_mark(const struct lang_scope *, struct lang_mark *out);
 void lang_scope_reset(struct lang_scope *, const struct lang_mark *);
 /* Bytes that this-> or global variables take so far. */
 uint32_t lang_scope_bytes(const struct lang_scope *, enum lang_var_scope);
+/* Bytes of the largest self-> variable, or element of a global array: key and value. */
+uint32_t lang_scope_room(const struct lang_scope *, enum lang_var_scope);
+/* Bytes of an array's keys: each LANG_STRSIZE for a string, 8 for a number. */
+uint32_t lang_var_key_bytes(const struct lang_var *);
 /* Aggregation `id` of the scope, or NULL.  Borrowed. */
 const struct lang_agg *lang_scope_agg(const struct lang_scope *, uint32_t id);
 /*

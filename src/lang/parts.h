@@ -62,6 +62,7 @@ struct lang_scope {
 	VEC(struct lang_agg *) aggs;
 	VEC(struct lang_var *) vars;
 	uint32_t used[LANG_V_SCOPES]; /* bytes of this-> and globals, ids of self-> */
+	uint32_t arrays;              /* ids of global associative arrays */
 };
 
 struct unit {
@@ -199,6 +200,16 @@ int var_declare(struct unit *, enum lang_var_scope, uint32_t at, const char *nam
 	const struct lang_type *, struct lang_var **out);
 int var_read(struct unit *, struct lang_node *);
 struct lang_var *var_find(const struct unit *, enum lang_var_scope, const char *name);
+/* Is the name to be assigned to one of the language's own?  Then a diagnostic. */
+int var_is_taken(struct unit *, const struct lang_node *);
+/* A variable without a place, and its place. */
+int var_new(struct unit *, enum lang_var_scope, uint32_t at, const char *name,
+	const struct lang_type *, struct lang_var **out);
+int var_place(struct unit *, uint32_t at, struct lang_var *);
+/* array.c: a[k], read and written; and declared. */
+int check_index(struct unit *, struct lang_node **node);
+int array_write(struct unit *, struct lang_node *, const struct lang_type *t);
+int array_declare(struct unit *, enum lang_var_scope, const struct declarator *);
 int var_write(struct unit *, struct lang_node *, const struct lang_type *t);
 /* An assignment of any kind, or ++ and --: to `left = right`. */
 int check_assignment(struct unit *, struct lang_node *);

@@ -379,6 +379,7 @@ void lang_scope_mark(const struct lang_scope *s, struct lang_mark *out)
 	out->completed = s->completed.n;
 	out->vars = s->vars.n;
 	memcpy(out->used, s->used, sizeof out->used);
+	out->arrays = s->arrays;
 }
 
 void lang_scope_reset(struct lang_scope *s, const struct lang_mark *mark)
@@ -389,6 +390,7 @@ void lang_scope_reset(struct lang_scope *s, const struct lang_mark *mark)
 	s->aggs.n = mark->aggs;
 	s->vars.n = mark->vars;
 	memcpy(s->used, mark->used, sizeof s->used);
+	s->arrays = mark->arrays;
 }
 
 uint32_t lang_scope_bytes(const struct lang_scope *s, enum lang_var_scope scope)

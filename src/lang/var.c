@@ -31,8 +31,7 @@ struct lang_var *var_find(
 
 /* ---------------------------------------------------------------------- declaring */
 
-/* Gives a variable its place; 0 or the diagnostic. */
-static int place(struct unit *u, uint32_t at, struct lang_var *v)
+int var_place(struct unit *u, uint32_t at, struct lang_var *v)
 {
 	static const uint32_t limits[LANG_V_SCOPES] = {
 		RT_GLOBALS_MAX, RT_LOCALS_BYTES, UINT32_MAX - 1};
@@ -40,6 +39,10 @@ static int place(struct unit *u, uint32_t at, struct lang_var *v)
 
 	if (v->scope == LANG_V_INLINE)
 		return 0;
+	if (v->scope == LANG_V_GLOBAL && v->n_keys) {
+		v->place = ++u->scope->arrays;
+		return 0;
+	}
 	used = &u->scope->used[v->scope];
 	if (v->scope == LANG_V_SELF) {
 		v->place = ++*used;
@@ -53,7 +56,7 @@ static int place(struct unit *u, uint32_t at, struct lang_var *v)
 	return 0;
 }
 
-int var_declare(struct unit *u, enum lang_var_scope scope, uint32_t at, const char *name,
+int var_new(struct unit *u, enum lang_var_scope scope, uint32_t at, const char *name,
 	const struct lang_type *t, struct lang_var **out)
 {
 	struct lang_var *v;
@@ -74,9 +77,20 @@ int var_declare(struct unit *u, enum lang_var_scope scope, uint32_t at, const ch
 	v->type = t;
 	if (!v->name || !v->type || vec_push(&u->scope->vars, v))
 		return err_nomem("a variable");
+	*out = v;
+	return 0;
+}
+
+int var_declare(struct unit *u, enum lang_var_scope scope, uint32_t at, const char *name,
+	const struct lang_type *t, struct lang_var **out)
+{
+	struct lang_var *v;
+
+	if (var_new(u, scope, at, name, t, &v))
+		return DTPROC_ESYNTAX;
 	if (out)
 		*out = v;
-	return place(u, at, v);
+	return var_place(u, at, v);
 }
 
 /* ---------------------------------------------------------------------- resolving */
@@ -102,6 +116,13 @@ static void is_variable(struct lang_node *n, struct lang_var *v)
 	n->kind = LANG_N_VAR;
 	n->var = v;
 	n->type = v->type;
+}
+
+static int needs_keys(struct unit *u, const struct lang_node *n)
+{
+	return fail(u, n->at, "D_IDENT_BADREF", "expected [",
+		"array %s%s may not be used without its keys", prefixes[n->value],
+		n->text);
 }
 
 static void is_constant(struct lang_node *n, const struct lang_var *v)
@@ -147,8 +168,20 @@ int var_read(struct unit *u, struct lang_node *n)
 		return 0;
 	if (!v)
 		return undefined(u, n);
+	if (v->n_keys)
+		return needs_keys(u, n);
 	is_variable(n, v);
 	return 0;
+}
+
+int var_is_taken(struct unit *u, const struct lang_node *n)
+{
+	if (n->value != LANG_V_GLOBAL)
+		return 0;
+	if (builtin_find(n->text, n->len) || var_find(u, LANG_V_INLINE, n->text))
+		return fail(u, n->at, "D_OP_WRITE", "", "%s is not a writable variable",
+			n->text);
+	return func_find(n->text, n->len) ? undefined(u, n) : 0;
 }
 
 int var_write(struct unit *u, struct lang_node *n, const struct lang_type *t)
@@ -160,16 +193,16 @@ int var_write(struct unit *u, struct lang_node *n, const struct lang_type *t)
 		.name = "int64_t"};
 	struct lang_var *v;
 
+	if (n->kind == LANG_N_INDEX)
+		return array_write(u, n, t ? t : &unknown);
 	if (n->kind != LANG_N_IDENT)
 		return fail(
 			u, n->at, "D_OP_LVAL", "", "only a variable can be assigned to");
-	if (n->value == LANG_V_GLOBAL &&
-		(builtin_find(n->text, n->len) || var_find(u, LANG_V_INLINE, n->text)))
-		return fail(u, n->at, "D_OP_WRITE", "", "%s is not a writable variable",
-			n->text);
-	if (n->value == LANG_V_GLOBAL && func_find(n->text, n->len))
-		return undefined(u, n);
+	if (var_is_taken(u, n))
+		return DTPROC_ESYNTAX;
 	v = var_find(u, (enum lang_var_scope)n->value, n->text);
+	if (v && v->n_keys)
+		return needs_keys(u, n);
 	if (!v && var_declare(u, (enum lang_var_scope)n->value, n->at, n->text,
 			  t ? t : &unknown, &v))
 		return DTPROC_ESYNTAX;
@@ -199,11 +232,26 @@ static enum lang_op operation_of(enum lang_op op)
 	return op == LANG_OP_PREINC || op == LANG_OP_POSTINC ? LANG_OP_ADD : LANG_OP_SUB;
 }
 
+/* Is it 0 for a string that gives its room back?  Then it is "". */
+static int is_given_back(const struct lang_node *var, struct lang_node *value)
+{
+	if (var->type->kind != LANG_T_STRING || value->kind != LANG_N_INT ||
+		value->value || (var->var->scope != LANG_V_SELF && !var->var->n_keys))
+		return 0;
+	value->kind = LANG_N_STRING;
+	value->type = &lang_type_string;
+	value->text = "";
+	value->len = 0;
+	return 1;
+}
+
 /* The value as the variable's type, or why it cannot be. */
 static int fitting(struct unit *u, const struct lang_node *var, struct lang_node **value)
 {
 	const struct lang_type *to = var->type, *from = (*value)->type;
 
+	if (is_given_back(var, *value))
+		return 0;
 	if ((to->kind == LANG_T_STRING) == (from->kind == LANG_T_STRING))
 		return to->kind == LANG_T_STRING ? 0 : convert(u, value, to);
 	return fail(u, (*value)->at, "D_OP_INCOMPAT", "",
@@ -247,6 +295,9 @@ static struct lang_node *copy_of(struct unit *u, const struct lang_node *var)
 		n->var = var->var;
 		n->text = var->text;
 		n->len = var->len;
+		n->args = var->args;
+		n->n_args = var->n_args;
+		n->same = var->same ? var->same : var;
 	}
 	return n;
 }
@@ -277,7 +328,7 @@ int check_assignment(struct unit *u, struct lang_node *n)
 {
 	struct lang_node *read;
 
-	if (n->left->kind != LANG_N_IDENT)
+	if (n->left->kind != LANG_N_IDENT && n->left->kind != LANG_N_INDEX)
 		return fail(u, n->at, "D_OP_LVAL",
 			n->op == LANG_OP_ASSIGN ? "== compares" : "",
 			"operator %s requires a variable", op_text(n->op));

@@ -214,60 +214,111 @@ static uint64_t raise_fault(struct rt_hit *hit, uint64_t code, uint64_t value, u
 		value);
 }
 
-/* ------------------------------------------------------- thread-local variables */
+/* ------------------------------------------------------------ dynamic variables */
+
+/* The table and the key; NULL, with a fault, when they make no sense. */
+static const struct rt_dyn *dynamic(struct rt_hit *hit, uint64_t var, const void *key,
+	uint64_t key_bytes, uint64_t value_bytes, struct rt_dyn_key *out)
+{
+	int is_self = (var & RT_DYN_SELF) != 0;
+	const struct rt_dyn *t = is_self ? &hit->view->self : &hit->view->arrays;
+	uint64_t room = rt_dyn_room(t);
+
+	if (!(uint32_t)var || !t->head || key_bytes > room ||
+		value_bytes > room - key_bytes || (key_bytes | value_bytes) % 8) {
+		fault(hit, RT_FAULT_ILLOP, var);
+		return NULL;
+	}
+	*out = (struct rt_dyn_key){(uint32_t)var, is_self ? (uint32_t)hit->tid : 0, key,
+		(uint32_t)key_bytes};
+	return t;
+}
+
+/* What is zero gives its room back; a string is when it is empty. */
+static uint64_t set(struct rt_hit *hit, uint64_t var, const void *key, uint64_t key_bytes,
+	const void *value, uint64_t bytes)
+{
+	struct rt_dyn_key k;
+	const struct rt_dyn *t = dynamic(hit, var, key, key_bytes, bytes, &k);
+	const unsigned char *b = value;
+	uint64_t any = 0;
+
+	if (!t)
+		return 0;
+	for (uint64_t i = 0; i < bytes && !any; i++)
+		any = b[i];
+	if (!any)
+		rt_dyn_remove(t, &k);
+	else if (!rt_dyn_set(t, &k, value, (uint32_t)bytes))
+		rt_count(&hit->view->lane->dyn_drops);
+	return 0;
+}
+
+static uint64_t get(struct rt_hit *hit, uint64_t var, const void *key, uint64_t key_bytes,
+	void *out, uint64_t bytes)
+{
+	struct rt_dyn_key k;
+	const struct rt_dyn *t = dynamic(hit, var, key, key_bytes, bytes, &k);
+
+	return t ? (uint64_t)rt_dyn_get(t, &k, out, (uint32_t)bytes) : 0;
+}
+
+static uint64_t dyn_get(struct rt_hit *hit, uint64_t var, uint64_t key, uint64_t size,
+	uint64_t d, uint64_t e)
+{
+	uint64_t v = 0;
+
+	get(hit, var, (void *)(uintptr_t)key, size, &v, sizeof v);
+	return v;
+}
+
+static uint64_t dyn_set(struct rt_hit *hit, uint64_t var, uint64_t key, uint64_t size,
+	uint64_t v, uint64_t e)
+{
+	return set(hit, var, (void *)(uintptr_t)key, size, &v, sizeof v);
+}
+
+static uint64_t dyn_load(struct rt_hit *hit, uint64_t var, uint64_t key,
+	uint64_t key_size, uint64_t to, uint64_t size)
+{
+	return get(
+		hit, var, (void *)(uintptr_t)key, key_size, (void *)(uintptr_t)to, size);
+}
+
+static uint64_t dyn_store(struct rt_hit *hit, uint64_t var, uint64_t key,
+	uint64_t key_size, uint64_t from, uint64_t size)
+{
+	return set(hit, var, (void *)(uintptr_t)key, key_size, (void *)(uintptr_t)from,
+		size);
+}
+
+/* The same without a key. */
 
 static uint64_t self_get(
 	struct rt_hit *hit, uint64_t var, uint64_t b, uint64_t c, uint64_t d, uint64_t e)
 {
-	const struct rt_self *s = rt_self_find(hit, RT_SELF_NUMBERS, (uint32_t)var);
+	uint64_t v = 0;
 
-	return s ? RT_READ(&s->value) : 0;
+	get(hit, var | RT_DYN_SELF, NULL, 0, &v, sizeof v);
+	return v;
 }
 
-/* Zero gives the room back. */
 static uint64_t self_set(
 	struct rt_hit *hit, uint64_t var, uint64_t v, uint64_t c, uint64_t d, uint64_t e)
 {
-	struct rt_self *s;
-
-	if (!(uint32_t)var)
-		return fault(hit, RT_FAULT_ILLOP, var);
-	if (!v) {
-		rt_self_drop(hit, RT_SELF_NUMBERS, (uint32_t)var);
-		return 0;
-	}
-	s = rt_self_make(hit, RT_SELF_NUMBERS, (uint32_t)var);
-	if (s)
-		RT_WRITE(&s->value, v);
-	return 0;
+	return set(hit, var | RT_DYN_SELF, NULL, 0, &v, sizeof v);
 }
 
 static uint64_t self_load(struct rt_hit *hit, uint64_t var, uint64_t to, uint64_t size,
 	uint64_t d, uint64_t e)
 {
-	const struct rt_self *s = rt_self_find(hit, RT_SELF_STRINGS, (uint32_t)var);
-
-	copy_string((char *)(uintptr_t)to, size, s ? (const char *)&s->value : "",
-		s ? RT_SELF_TEXT : 1);
-	return 0;
+	return get(hit, var | RT_DYN_SELF, NULL, 0, (void *)(uintptr_t)to, size);
 }
 
 static uint64_t self_store(struct rt_hit *hit, uint64_t var, uint64_t from, uint64_t size,
 	uint64_t d, uint64_t e)
 {
-	const char *text = (const char *)(uintptr_t)from;
-	struct rt_self *s;
-
-	if (!(uint32_t)var)
-		return fault(hit, RT_FAULT_ILLOP, var);
-	if (!*text) {
-		rt_self_drop(hit, RT_SELF_STRINGS, (uint32_t)var);
-		return 0;
-	}
-	s = rt_self_make(hit, RT_SELF_STRINGS, (uint32_t)var);
-	if (s)
-		copy_string((char *)&s->value, RT_SELF_TEXT, text, size);
-	return 0;
+	return set(hit, var | RT_DYN_SELF, NULL, 0, (void *)(uintptr_t)from, size);
 }
 
 /* ---------------------------------------------------------------- destructive ones */
@@ -304,4 +355,8 @@ const struct rt_helper rt_helpers[RT_HELPERS] = {
 	[RT_HELPER_SELF_LOAD] = {"self_load", self_load, {RT_ARG_CONST, OUT}},
 	[RT_HELPER_SELF_STORE] = {"self_store", self_store, {RT_ARG_CONST, IN}},
 	[RT_HELPER_RAISE] = {"raise", send_signal, {RT_ARG_SCALAR}},
+	[RT_HELPER_DYN_GET] = {"dyn_get", dyn_get, {RT_ARG_CONST, IN}},
+	[RT_HELPER_DYN_SET] = {"dyn_set", dyn_set, {RT_ARG_CONST, IN, RT_ARG_SCALAR}},
+	[RT_HELPER_DYN_LOAD] = {"dyn_load", dyn_load, {RT_ARG_CONST, IN, OUT}},
+	[RT_HELPER_DYN_STORE] = {"dyn_store", dyn_store, {RT_ARG_CONST, IN, IN}},
 };

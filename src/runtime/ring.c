@@ -111,7 +111,7 @@ void rt_client_drops(const struct rt_client *c, uint32_t lane, struct rt_drops *
 	out->ring = RT_READ(&l->ring_drops);
 	out->agg = RT_READ(&l->agg_drops);
 	out->busy = RT_READ(&l->busy_drops);
-	out->self = RT_READ(&l->self_drops);
+	out->dyn = RT_READ(&l->dyn_drops);
 	out->corrupt = RT_READ(&l->corrupt);
 	out->faults = RT_READ(&l->faults);
 }

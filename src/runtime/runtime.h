@@ -28,8 +28,9 @@
 #define RT_LOCALS_BYTES 4096u     /* this-> variables: they last for a hit */
 #define RT_GLOBALS_MAX (1u << 20) /* global variables of a session */
 #define RT_RECORD_MAX RT_SCRATCH_BYTES
-#define RT_KEY_MAX 4096u   /* bytes of a key tuple */
-#define RT_WORDS_MAX 8192u /* 64-bit words of an aggregation's value */
+#define RT_KEY_MAX 4096u      /* bytes of a key tuple */
+#define RT_DYN_ROOM_MAX 8192u /* bytes of a dynamic variable: its key and its value */
+#define RT_WORDS_MAX 8192u    /* 64-bit words of an aggregation's value */
 #define RT_EXECNAME 16u
 #define RT_SIGNALS 64u
 
@@ -102,11 +103,28 @@ struct rt_params {
 	uint32_t probes;     /* [65536] ids below this can have names */
 	uint32_t name_bytes; /* [4 MiB] of all probe names together */
 	uint32_t self_bytes; /* [1 MiB] self-> variables, at least 4 KiB */
+	uint32_t self_room;  /* [8] bytes of the largest one's key and value */
+};
+
+/* What all lanes of a session share; zero means the default. */
+struct rt_shared_params {
+	uint32_t globals;   /* bytes of global variables */
+	uint32_t dyn_bytes; /* [1 MiB] associative arrays */
+	uint32_t dyn_room;  /* bytes of their largest key and value; 0: there are none */
+};
+
+/* A table of dynamic variables: where it lies, and its sizes, checked. */
+struct rt_dyn {
+	struct rt_dyn_head *head; /* NULL: there is none */
+	uint64_t *words;
+	unsigned char *cells;
+	uint32_t mask, n_cells, cell_bytes;
+	uint32_t is_private; /* no other engine writes there */
 };
 
 struct rt_header; /* the segment's own structs: segment.h */
 struct rt_lane;
-struct rt_self;
+struct rt_dyn_head;
 
 /* An engine's side of one lane.  Private memory; large, so not for a stack. */
 struct rt_view {
@@ -123,8 +141,8 @@ struct rt_view {
 	uint64_t heap_used;     /* bytes */
 	uint32_t busy;          /* a program runs: what comes now is re-entered */
 	uint32_t urgent;        /* the client should look now */
-	uint32_t self_mask;     /* slots of self-> variables, less one */
-	struct rt_self *self;   /* the lane's self-> variables: numbers, then strings */
+	struct rt_dyn self;     /* the lane's self-> variables */
+	struct rt_dyn arrays;   /* the session's associative arrays */
 	unsigned char *globals; /* NULL: none */
 	uint32_t globals_bytes;
 	uint64_t locals[RT_LOCALS_BYTES / 8];
@@ -160,10 +178,13 @@ size_t rt_segment_size(const struct rt_params *);
  */
 int rt_segment_attach(void *mem, size_t size, uint32_t lane, struct rt_view *out);
 /*
- * Gives the view the session's global variables: memory that all views of a session
- * share, `bytes` long, zero at first.
+ * Global variables and associative arrays of a session: bytes that they take (0:
+ * impossible), formatting zeroed memory, and giving them to a view, which borrows the
+ * memory.  Everything is checked.
  */
-void rt_view_globals(struct rt_view *, void *mem, uint32_t bytes);
+size_t rt_shared_size(const struct rt_shared_params *);
+int rt_shared_format(void *mem, size_t size, const struct rt_shared_params *);
+int rt_view_shared(struct rt_view *, void *mem, size_t size);
 /* After a run: 1 when the engine should write to the doorbell's descriptor now. */
 int rt_view_bell(struct rt_view *);
 
@@ -245,7 +266,7 @@ struct rt_drops {
 	uint64_t ring;    /* records that found the ring full */
 	uint64_t agg;     /* updates that found no room for a new key */
 	uint64_t busy;    /* hits inside a running program */
-	uint64_t self;    /* self-> variables that found no room */
+	uint64_t dyn;     /* dynamic variables that found no room */
 	uint64_t corrupt; /* times a ring had to be skipped */
 	uint64_t faults;  /* clauses ended by a fault */
 };
@@ -331,8 +352,15 @@ enum rt_helper_id {
 	RT_HELPER_SELF_LOAD,
 	RT_HELPER_SELF_STORE,
 	RT_HELPER_RAISE,
+	RT_HELPER_DYN_GET,
+	RT_HELPER_DYN_SET,
+	RT_HELPER_DYN_LOAD,
+	RT_HELPER_DYN_STORE,
 	RT_HELPERS,
 };
+
+/* A variable of the dyn_ helpers: its id; or'd with this it is of the thread. */
+#define RT_DYN_SELF (1ull << 32)
 
 typedef uint64_t rt_helper_fn(
 	struct rt_hit *, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);

@@ -25,16 +25,6 @@ static size_t pages(size_t n)
 	return (n + RT_PAGE - 1) & ~(size_t)(RT_PAGE - 1);
 }
 
-/* How many slots of both kinds fit, a power of two and at least 8. */
-static uint32_t slots_within(uint32_t bytes)
-{
-	uint32_t n = 8;
-
-	while (2ull * n * (RT_SELF_NUMBER_SLOT + RT_SELF_STRING_SLOT) <= bytes)
-		n *= 2;
-	return n;
-}
-
 int rt_params_normal(const struct rt_params *in, struct rt_params *out)
 {
 	struct rt_params p = *in;
@@ -45,8 +35,10 @@ int rt_params_normal(const struct rt_params *in, struct rt_params *out)
 	p.probes = p.probes ? p.probes : 65536;
 	p.name_bytes = p.name_bytes ? p.name_bytes : 4u << 20;
 	p.self_bytes = p.self_bytes ? p.self_bytes : 1u << 20;
+	p.self_room = p.self_room ? p.self_room : 8;
 	if (p.lanes > RT_LANES_MAX || p.ring_bytes > 1u << 30 || p.agg_bytes > 1u << 30 ||
-		p.probes > 1u << 24 || p.name_bytes > 1u << 30 || p.self_bytes > 1u << 30)
+		p.probes > 1u << 24 || p.name_bytes > 1u << 30 ||
+		p.self_bytes > 1u << 30 || p.self_room > RT_DYN_ROOM_MAX)
 		return RT_EINVAL;
 	p.ring_bytes = power_of_two(p.ring_bytes);
 	p.agg_bytes = (uint32_t)pages(p.agg_bytes);
@@ -60,7 +52,6 @@ void rt_map_of(const struct rt_params *geo, struct rt_map *out)
 	struct rt_map m;
 
 	m.slots = power_of_two(geo->agg_bytes / 32);
-	m.self_slots = slots_within(geo->self_bytes);
 	m.lanes = pages(sizeof(struct rt_header));
 	m.names = m.lanes + pages(sizeof(struct rt_lane) * geo->lanes);
 	m.text = m.names + pages(sizeof(uint32_t) * RT_PARTS * (size_t)geo->probes);
@@ -68,8 +59,9 @@ void rt_map_of(const struct rt_params *geo, struct rt_map *out)
 	m.index = geo->ring_bytes;
 	m.heap = m.index + m.slots * sizeof(uint32_t);
 	m.self = m.heap + geo->agg_bytes;
+	m.self_vars = (struct rt_dyn){.is_private = 1};
 	m.per_lane = m.self +
-		     pages(m.self_slots * (RT_SELF_NUMBER_SLOT + RT_SELF_STRING_SLOT));
+		     pages(rt_dyn_shape(geo->self_bytes, geo->self_room, &m.self_vars));
 	m.size = m.first + m.per_lane * geo->lanes;
 	*out = m;
 }
@@ -123,6 +115,7 @@ static int geometry(const struct rt_header *header, size_t size, struct rt_param
 	geo.probes = RT_READ(&header->geo.probes);
 	geo.name_bytes = RT_READ(&header->geo.name_bytes);
 	geo.self_bytes = RT_READ(&header->geo.self_bytes);
+	geo.self_room = RT_READ(&header->geo.self_room);
 	if (rt_params_normal(&geo, &geo))
 		return RT_EINVAL;
 	rt_map_of(&geo, &map);
@@ -158,8 +151,9 @@ int rt_segment_attach(void *mem, size_t size, uint32_t lane, struct rt_view *out
 	out->heap_used = RT_READ(&out->lane->heap_used) & ~(uint64_t)7;
 	if (out->heap_used > geo.agg_bytes)
 		out->heap_used = geo.agg_bytes;
-	out->self = (struct rt_self *)(at + map.self);
-	out->self_mask = map.self_slots - 1;
+	out->self = map.self_vars;
+	rt_dyn_at(at + map.self, &out->self);
+	out->arrays = (struct rt_dyn){0};
 	out->globals = NULL;
 	out->globals_bytes = 0;
 	out->busy = out->urgent = 0;
@@ -258,12 +252,6 @@ int rt_view_bell(struct rt_view *view)
 }
 
 /* ------------------------------------------------------------------------ a run */
-
-void rt_view_globals(struct rt_view *view, void *mem, uint32_t bytes)
-{
-	view->globals = mem;
-	view->globals_bytes = bytes;
-}
 
 void rt_run_locals(struct rt_hit *hit, uint32_t bytes)
 {

@@ -12,7 +12,7 @@
 #include "runtime.h"
 
 #define RT_MAGIC 0x67657374u /* "tseg" */
-#define RT_VERSION 1u
+#define RT_VERSION 2u
 #define RT_PAGE 4096u
 
 struct rt_header {
@@ -29,7 +29,7 @@ struct rt_lane {
 	_Alignas(64) uint64_t head; /* bytes ever put into the ring */
 	uint64_t ring_drops, agg_drops, busy_drops, faults;
 	uint64_t heap_used; /* bytes of complete entries */
-	uint64_t self_drops;
+	uint64_t dyn_drops;
 	/* Written by the client. */
 	_Alignas(64) uint64_t tail; /* bytes ever taken from the ring */
 	uint64_t corrupt;
@@ -46,20 +46,25 @@ struct rt_entry {
 	uint64_t pad; /* room for a generation: clear() and trunc() */
 };
 
-/* A self-> variable of one thread; var 0: free. */
-struct rt_self {
-	uint32_t tid, var;
-	uint64_t value; /* of a number; of a string its bytes begin here */
+/* Begins a table of dynamic variables; its words and cells lie behind it (dynamic.c). */
+struct rt_dyn_head {
+	_Alignas(64) uint64_t free; /* a list of cells; counted in the high half */
+	uint64_t fresh;             /* cells ever used */
 };
-#define RT_SELF_TEXT 256u /* bytes of a string */
-#define RT_SELF_NUMBER_SLOT (sizeof(struct rt_self))
-#define RT_SELF_STRING_SLOT (sizeof(uint64_t) + RT_SELF_TEXT)
+#define RT_DYN_CELLS_MAX ((1u << 24) - 1)
+
+/* Begins the memory that a session's engines share (shared.c). */
+struct rt_shared {
+	uint32_t magic, version;
+	struct rt_shared_params params;
+};
+#define RT_MAGIC_SHARED 0x72687374u /* "tshr" */
 
 /* Where the areas of a geometry start. */
 struct rt_map {
 	size_t lanes, names, text, first, per_lane, index, heap, self, size;
-	uint32_t slots;      /* of a lane's index */
-	uint32_t self_slots; /* of each of its two tables of self-> variables */
+	uint32_t slots;          /* of a lane's index */
+	struct rt_dyn self_vars; /* sizes of its table of self-> variables */
 };
 
 /* Fills in defaults and rounds; 0, or RT_EINVAL. */
@@ -117,13 +122,27 @@ void rt_ring_put(
 void rt_agg_update(struct rt_view *, uint32_t id, enum rt_agg_func, uint64_t param,
 	const void *key, uint32_t key_bytes, int64_t value);
 /*
- * The slot of a thread's self-> variable among the numbers or the strings; NULL: it has
- * none.  rt_self_make() makes one: NULL when there is no room, which is counted.
+ * Dynamic variables.  rt_dyn_shape() gives a table its sizes and tells the bytes it
+ * takes, for about `bytes` of memory and `room` for each key with its value; rt_dyn_at()
+ * sets it on zeroed memory or on what another left there.  Sizes are multiples of 8 and
+ * fit into rt_dyn_room().
  */
-enum rt_self_kind { RT_SELF_NUMBERS, RT_SELF_STRINGS };
-struct rt_self *rt_self_find(const struct rt_hit *, enum rt_self_kind, uint32_t var);
-struct rt_self *rt_self_make(const struct rt_hit *, enum rt_self_kind, uint32_t var);
-void rt_self_drop(const struct rt_hit *, enum rt_self_kind, uint32_t var);
+struct rt_dyn_key {
+	uint32_t var; /* an id, from 1 */
+	uint32_t tid; /* 0: an array of all threads */
+	const void *at;
+	uint32_t bytes;
+};
+size_t rt_dyn_shape(uint32_t bytes, uint32_t room, struct rt_dyn *out);
+void rt_dyn_at(void *mem, struct rt_dyn *);
+uint32_t rt_dyn_room(const struct rt_dyn *);
+/* 1; 0: there is none, and `out` is zeros. */
+int rt_dyn_get(
+	const struct rt_dyn *, const struct rt_dyn_key *, void *out, uint32_t bytes);
+/* 1; 0: no room. */
+int rt_dyn_set(const struct rt_dyn *, const struct rt_dyn_key *, const void *value,
+	uint32_t bytes);
+void rt_dyn_remove(const struct rt_dyn *, const struct rt_dyn_key *);
 /* The number `which`; sets hit->fault when nobody can tell. */
 uint64_t rt_value_get(struct rt_hit *, uint32_t which);
 

@@ -22,6 +22,7 @@ struct head {
 
 struct trace_drain {
 	VEC(struct head *) heads;
+	uint64_t dyn_told; /* drops of all units together, likewise */
 };
 
 static int add_head(struct trace_drain *d)
@@ -155,13 +156,14 @@ void trace_drain(struct dtproc *s, uint64_t until_ns, FILE *out)
 	}
 }
 
-static void warn_drops(
-	struct dtproc *s, size_t unit, uint64_t now, uint64_t *told, const char *what)
+/* What came since it was told last; where it was is told of some kinds. */
+static void warn_drops(struct dtproc *s, uint64_t now, uint64_t *told, const char *what,
+	const char *where)
 {
 	if (now <= *told)
 		return;
-	trace_warn(s, "%llu %sdrop%s on lane %zu", (unsigned long long)(now - *told),
-		what, now - *told == 1 ? "" : "s", unit);
+	trace_warn(s, "%llu %sdrop%s%s", (unsigned long long)(now - *told), what,
+		now - *told == 1 ? "" : "s", where);
 	*told = now;
 }
 
@@ -178,16 +180,20 @@ static struct head *look_at(struct dtproc *s, size_t unit, struct rt_drops *now)
 
 void trace_warn_drops(struct dtproc *s)
 {
+	uint64_t dyn = 0;
 	struct rt_drops now;
 	struct head *h;
 
 	for (size_t i = 0; (h = look_at(s, i, &now)); i++) {
 		struct rt_drops *told = &h->told;
+		char where[32];
 
-		warn_drops(s, i, now.ring, &told->ring, "");
-		warn_drops(s, i, now.agg, &told->agg, "aggregation ");
-		warn_drops(s, i, now.busy, &told->busy, "re-entered probe ");
-		warn_drops(s, i, now.self, &told->self, "dynamic variable ");
-		warn_drops(s, i, now.corrupt, &told->corrupt, "corrupt buffer ");
+		snprintf(where, sizeof where, " on lane %zu", i);
+		warn_drops(s, now.ring, &told->ring, "", where);
+		warn_drops(s, now.agg, &told->agg, "aggregation ", where);
+		warn_drops(s, now.busy, &told->busy, "re-entered probe ", where);
+		warn_drops(s, now.corrupt, &told->corrupt, "corrupt buffer ", where);
+		dyn += now.dyn;
 	}
+	warn_drops(s, dyn, &s->drain->dyn_told, "dynamic variable ", "");
 }

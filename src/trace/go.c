@@ -19,6 +19,7 @@ static int open_engines(struct dtproc *d)
 {
 	struct engine_config c = {.engine = d->options.at[TRACE_ENGINE].text,
 		.params = params_of(&d->options),
+		.dyn_bytes = (uint32_t)d->options.at[TRACE_DYNVARSIZE].number,
 		.programs = d->programs.at,
 		.n_programs = d->programs.n};
 	int err = engine_open(&c, &d->engines);

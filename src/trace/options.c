@@ -30,6 +30,7 @@ static const struct row {
 	[TRACE_BUFSIZE] = {"bufsize", SIZE, "4m", 4096, 1u << 30, NULL, NULL},
 	[TRACE_DEFAULTARGS] = {"defaultargs", FLAG, NULL, 0, 0, NULL, NULL},
 	[TRACE_DESTRUCTIVE] = {"destructive", FLAG, NULL, 0, 0, NULL, NULL},
+	[TRACE_DYNVARSIZE] = {"dynvarsize", SIZE, "1m", 4096, 1u << 30, NULL, NULL},
 	[TRACE_EMPTY] = {"empty", FLAG, NULL, 0, 0, NULL, NULL},
 	[TRACE_ENGINE] = {"engine", WORD, "auto", 0, 0, " auto breakpoint ",
 		" inline uprobe "},
@@ -46,7 +47,7 @@ static const struct row {
 /* DTrace's, that mean nothing yet. */
 static const char later[] =
 	" aggrate aggsortkeypos aggsortpos aggpack agghist aggzoom bufpolicy bufresize "
-	"cleanrate cpu cpp cpphdrs define dynvarsize flowindent grabanon incdir iregs "
+	"cleanrate cpu cpp cpphdrs define flowindent grabanon incdir iregs "
 	"jstackframes jstackstrsize libdir nspec rawbytes specsize stackframes statusrate "
 	"stackindent temporal undef unodefs ustackframes ";
 

@@ -55,7 +55,7 @@ enum wire_op {
 	WIRE_PROGRAMS, /* count = bytes in bulk: wire_program headers, each followed by
 			  its code; replaces all programs */
 	WIRE_SEGMENT,  /* fd 0: segment memfd, fd 1: doorbell eventfd,
-			   fd 2, if there are any: memfd of the session's globals */
+			   fd 2, if there are any: memfd of the session's variables */
 	WIRE_ARM,      /* count = wire_site in bulk, arg = wire_operand behind them
 			  -> their `result`; value = armed */
 	WIRE_DISARM,   /* count = wire_site in bulk (addr, user) */

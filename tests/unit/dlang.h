@@ -21,7 +21,7 @@ struct dbench {
 	size_t size;
 	struct cg *cg;
 	struct cg_script *script;
-	uint64_t globals[512];
+	_Alignas(64) unsigned char shared[256 * 1024];
 	unsigned args_read; /* how often the host was asked for an argument */
 	uint64_t raised;    /* bit N - 1: signal N */
 };
@@ -77,7 +77,12 @@ static inline int bench_open(struct dbench *b, const struct rt_params *params)
 {
 	static const char *const names[RT_PARTS] = {
 		"pid42", "libc.so.6", "malloc", "entry"};
+	static const struct rt_shared_params shared = {
+		.globals = 4096, .dyn_bytes = 128 * 1024, .dyn_room = 1024};
+	struct rt_params roomy = *params;
 
+	roomy.self_room = roomy.self_room ? roomy.self_room : 1024;
+	params = &roomy;
 	memset(b, 0, sizeof *b);
 	b->size = rt_segment_size(params);
 	b->mem = aligned_alloc(4096, b->size);
@@ -88,7 +93,9 @@ static inline int bench_open(struct dbench *b, const struct rt_params *params)
 		rt_segment_attach(b->mem, b->size, 0, &b->view) ||
 		rt_client_name(&b->client, 3, names) || cg_open(&b->cg))
 		return -1;
-	rt_view_globals(&b->view, b->globals, sizeof b->globals);
+	if (rt_shared_format(b->shared, sizeof b->shared, &shared) ||
+		rt_view_shared(&b->view, b->shared, sizeof b->shared))
+		return -1;
 	b->hit = (struct rt_hit){.view = &b->view,
 		.host = &bench_host,
 		.cookie = b,

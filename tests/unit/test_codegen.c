@@ -2,27 +2,9 @@
 /* D text through compiler, verifier and interpreter to records and aggregations. */
 #include "unit.h"
 #include "dlang.h"
+#include "values.h"
 
 #include <stdio.h>
-
-static struct dbench bench;
-static uint64_t payload[RT_RECORD_MAX / 8];
-
-static int setup(void **state)
-{
-	struct rt_params params = {.ring_bytes = 65536,
-		.agg_bytes = 65536,
-		.probes = 16,
-		.name_bytes = 4096};
-
-	return bench_open(&bench, &params);
-}
-
-static int teardown(void **state)
-{
-	bench_close(&bench);
-	return 0;
-}
 
 /* Runs `BEGIN { trace(expression); }`; its result. */
 static int64_t value_of(const char *expression)
@@ -353,22 +335,6 @@ static void test_scripts_share(void **state)
 		bench_compile(&bench, "END { @a[1] = sum(3); }"), DTPROC_ESYNTAX);
 }
 
-/* Runs clause 0 of a text; the last action's value. */
-static int64_t last_value(const char *text)
-{
-	const struct cg_clause *c;
-	struct rt_record record;
-
-	if (bench_compile(&bench, text))
-		fail_msg("%s: %s", text, err_text());
-	c = bench.script->clauses;
-	if (bench_run(&bench, 0) == -2)
-		fail_msg("%s: %s", text, err_text());
-	assert_int_equal(rt_ring_next(&bench.client, 0, &record, payload), 1);
-	assert_int_equal(record.kind, RT_RECORD_DATA);
-	return (int64_t)payload[c->actions[c->n_actions - 1].fields[0].offset / 8];
-}
-
 static void test_variables(void **state)
 {
 	assert_int_equal(last_value("BEGIN { x = 5; x += 2; x <<= 3; trace(x); }"), 56);
@@ -537,8 +503,6 @@ static void test_random_expressions(void **state)
 			fail_msg("%s: %ld folded, %ld mixed", pattern, a, c);
 	}
 }
-
-#define BENCH_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
 {

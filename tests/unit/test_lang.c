@@ -62,7 +62,6 @@ static const struct mistake mistakes[] = {
 	{"D_IDENT_UNDEF", "BEGIN { trace(this->x); }", "assign to it first"},
 	{"D_SYNTAX", "int x", "expected \";\""},
 	{"D_DECL_USELESS", "int; BEGIN", "expected a name"},
-	{"D_SYNTAX", "int a[int]; BEGIN", "associative arrays"},
 	{"D_SYNTAX", "inline int N = pid; BEGIN", "only constants"},
 	{"D_OP_LVAL", "BEGIN { ++1; }", "requires a variable"},
 	{"D_DEREF_NONPTR", "BEGIN { trace(*arg0); }", "cast it to a pointer"},
