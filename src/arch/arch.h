@@ -26,7 +26,7 @@
 /* Reach of a relative jump, less what a slot area may span. */
 #define ARCH_REACH (0x7fffffffULL - (64ULL << 20))
 
-/* Registers by number, as D's uregs[] and the runtime know them. */
+/* Registers by number, as the runtime knows them. */
 enum arch_reg {
 	ARCH_PC,
 	ARCH_SP,
@@ -37,6 +37,8 @@ enum arch_reg {
 
 /* Offset of a register in the area of PTRACE_PEEKUSER; -1: no such register. */
 long arch_user_offset(unsigned reg);
+/* Likewise by DTrace's number, which D's uregs[] and R_RAX and its like have. */
+long arch_ureg_offset(unsigned n);
 /* Offset of integer argument n (0...) likewise; -1: it lies on the stack. */
 long arch_arg_offset(unsigned n);
 /* Address of stack argument n at a function's first instruction. */

@@ -40,6 +40,18 @@ long arch_user_offset(unsigned reg)
 	return reg < sizeof offsets / sizeof offsets[0] ? offsets[reg] : -1;
 }
 
+long arch_ureg_offset(unsigned n)
+{
+	/* REG_R15 ... REG_GSBASE of Solaris's <sys/regset.h>; trap number and error are
+	 * the kernel's. */
+	static const long offsets[] = {AT(r15), AT(r14), AT(r13), AT(r12), AT(r11),
+		AT(r10), AT(r9), AT(r8), AT(rdi), AT(rsi), AT(rbp), AT(rbx), AT(rdx),
+		AT(rcx), AT(rax), -1, -1, AT(rip), AT(cs), AT(eflags), AT(rsp), AT(ss),
+		AT(fs), AT(gs), AT(es), AT(ds), AT(fs_base), AT(gs_base)};
+
+	return n < sizeof offsets / sizeof *offsets ? offsets[n] : -1;
+}
+
 long arch_arg_offset(unsigned n)
 {
 	static const long offsets[] = {

@@ -149,5 +149,8 @@ int bpf_assemble(const char *text, void **blob, size_t *bytes);
  */
 int bpf_system_value(pid_t pid, pid_t tid, uint32_t which, uint64_t *out);
 int bpf_system_execname(pid_t pid, pid_t tid, char out[RT_EXECNAME]);
+/* rt_host.text and rt_host.progeny. */
+int bpf_system_text(pid_t pid, uint32_t which, char *buf, size_t size);
+int bpf_system_progeny(pid_t pid, int64_t ancestor);
 
 #endif

@@ -103,3 +103,43 @@ int bpf_system_execname(pid_t pid, pid_t tid, char out[RT_EXECNAME])
 	memcpy(out, buf, strnlen(buf, RT_EXECNAME - 1));
 	return 0;
 }
+
+int bpf_system_text(pid_t pid, uint32_t which, char *buf, size_t size)
+{
+	static const char *const names[RT_TEXTS] = {
+		[RT_TEXT_CWD] = "cwd", [RT_TEXT_ROOT] = "root"};
+	char path[64];
+	ssize_t n;
+
+	snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, names[which]);
+	n = readlink(path, buf, size - 1);
+	if (n < 0)
+		return -1;
+	buf[n] = 0;
+	return 0;
+}
+
+/* The parent of a process, by its stat, whose second field may hold anything. */
+static int parent_of(pid_t pid, pid_t *out)
+{
+	char buf[512];
+	const char *at;
+
+	if (read_file(pid, pid, "stat", buf, sizeof buf) <= 0)
+		return -1;
+	at = strrchr(buf, ')');
+	return at && sscanf(at + 1, " %*c %d", out) == 1 ? 0 : -1;
+}
+
+#define ANCESTORS_MAX 4096
+
+int bpf_system_progeny(pid_t pid, int64_t ancestor)
+{
+	for (int i = 0; i < ANCESTORS_MAX && pid > 0; i++) {
+		if (pid == ancestor)
+			return 1;
+		if (parent_of(pid, &pid))
+			return 0;
+	}
+	return 0;
+}

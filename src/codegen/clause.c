@@ -240,6 +240,7 @@ int gen_clause(struct gen *g, const struct lang_clause *clause, struct cg_clause
 	if (clause->predicate)
 		gen_branch(g, clause->predicate, 0, end);
 	statements(g, clause, out);
+	out->is_destructive |= g->destructive;
 	record(g, out);
 	gen_place(g, end);
 	gen_number(g, R0, 0);

@@ -372,15 +372,6 @@ static void builtin(struct gen *g, const struct lang_builtin *b)
 	fit(g, b->type);
 }
 
-static void call(struct gen *g, const struct lang_node *n)
-{
-	struct place s = gen_string(g, n->args); /* strlen alone returns a number */
-
-	gen_address(g, R1, s.area, s.offset);
-	gen_number(g, R2, s.size);
-	gen_call(g, RT_HELPER_STRLEN);
-}
-
 void gen_expression(struct gen *g, const struct lang_node *n)
 {
 	if (g->err)
@@ -410,7 +401,7 @@ void gen_expression(struct gen *g, const struct lang_node *n)
 		fit(g, n->type);
 		break;
 	case LANG_N_CALL:
-		call(g, n);
+		gen_function(g, n);
 		break;
 	default:
 		g->err = lang_script_error(g->script, n->at, "D_CG_EXPR", "",

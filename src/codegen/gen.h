@@ -65,6 +65,7 @@ struct gen {
 	uint32_t scratch_high;     /* most ever used */
 	unsigned saved;            /* values kept in registers and on the stack */
 	uint32_t at;               /* in the text, for a diagnostic */
+	int destructive;           /* it can change a victim */
 	int err; /* the first failure: code is made on, and thrown away */
 };
 
@@ -118,6 +119,10 @@ void gen_branch(struct gen *, const struct lang_node *, int sense, uint32_t labe
 struct place gen_string(struct gen *, const struct lang_node *);
 /* Makes a string at a place that can be written. */
 void gen_string_into(struct gen *, const struct lang_node *, struct place to);
+/* call.c: a function that returns a number (or nothing), or a string. */
+void gen_function(struct gen *, const struct lang_node *);
+void gen_function_string(struct gen *, const struct lang_node *, struct place to);
+uint32_t gen_function_capacity(const struct lang_node *);
 /* Bytes that a string expression can need, a multiple of 8. */
 uint32_t gen_capacity(const struct lang_node *);
 

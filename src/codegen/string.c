@@ -28,6 +28,8 @@ uint32_t gen_capacity(const struct lang_node *n)
 	case LANG_N_VAR:
 		return LANG_STRSIZE;
 	case LANG_N_CALL:
+		if (n->func->code != LANG_FN_STRINGOF)
+			return rounded(gen_function_capacity(n));
 		if (n->args->type->kind == LANG_T_STRING)
 			return gen_capacity(n->args);
 		if (n->args->type->kind == LANG_T_ARRAY && n->args->type->size &&
@@ -84,6 +86,10 @@ static void builtin_string(struct gen *g, const struct lang_builtin *b, struct p
 		gen_number(g, R1, b->code);
 		gen_span(g, R2, to);
 		gen_call(g, RT_HELPER_PROBE_TEXT);
+	} else if (b->kind == LANG_B_TEXT) {
+		gen_number(g, R1, b->code);
+		gen_span(g, R2, to);
+		gen_call(g, RT_HELPER_TEXT);
 	} else {
 		gen_span(g, R1, to);
 		gen_call(g, RT_HELPER_EXECNAME);
@@ -166,6 +172,8 @@ void gen_string_into(struct gen *g, const struct lang_node *n, struct place to)
 		choose_string(g, n, to);
 	else if (n->kind == LANG_N_BINARY)
 		binary_string(g, n, to);
+	else if (n->func->code != LANG_FN_STRINGOF)
+		gen_function_string(g, n, to);
 	else if (n->args->type->kind == LANG_T_STRING)
 		gen_string_into(g, n->args, to); /* stringof(a string) */
 	else if (n->args->type->kind == LANG_T_ARRAY)

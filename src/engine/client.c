@@ -55,7 +55,19 @@ static int get_value(void *cookie, uint32_t which, uint64_t *out)
 	return bpf_system_value(c->pid, c->tid, which, out);
 }
 
+static int get_text(void *cookie, uint32_t which, char *buf, size_t size)
+{
+	return bpf_system_text(((const struct cookie *)cookie)->pid, which, buf, size);
+}
+
+static int is_progeny(void *cookie, int64_t pid)
+{
+	return bpf_system_progeny(((const struct cookie *)cookie)->pid, pid);
+}
+
 static const struct rt_host host = {
+	.text = get_text,
+	.progeny = is_progeny,
 	.arg = get_arg,
 	.load = get_memory,
 	.execname = get_execname,

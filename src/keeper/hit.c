@@ -31,9 +31,12 @@ struct cookie {
 static int host_reg(void *cookie, unsigned reg, uint64_t *out)
 {
 	struct cookie *c = cookie;
-	long offset = arch_user_offset(reg);
+	int is_dtrace = (reg & RT_UREG) != 0;
+	long offset =
+		is_dtrace ? arch_ureg_offset(reg & ~RT_UREG) : arch_user_offset(reg);
 
-	if (reg == ARCH_PC && !c->moment) {
+	/* Behind the trap it would be; what the program sees is its place. */
+	if (offset >= 0 && offset == arch_user_offset(ARCH_PC) && !c->moment) {
 		*out = c->s->addr;
 		return 0;
 	}
@@ -178,7 +181,27 @@ static int host_raise(void *cookie, unsigned sig)
 	return 0;
 }
 
+static int host_store(void *cookie, uint64_t addr, const void *buf, size_t len)
+{
+	struct cookie *c = cookie;
+
+	return sites_write(c->k, addr, buf, len) == (long)len ? 0 : -1;
+}
+
+static int host_text(void *cookie, uint32_t which, char *buf, size_t size)
+{
+	return bpf_system_text(((struct cookie *)cookie)->t->tgid, which, buf, size);
+}
+
+static int host_progeny(void *cookie, int64_t pid)
+{
+	return bpf_system_progeny(((struct cookie *)cookie)->t->tgid, pid);
+}
+
 static const struct rt_host host = {.reg = host_reg,
+	.store = host_store,
+	.text = host_text,
+	.progeny = host_progeny,
 	.arg = host_arg,
 	.load = host_load,
 	.execname = host_execname,
@@ -198,10 +221,8 @@ static void ring_doorbell(struct keeper *k)
 /* One firing of a probe: its clauses share the timestamp and this-> variables. */
 static void run_program(struct keeper *k, struct rt_hit *hit, const struct site_user *u)
 {
-	if (hit->probe != u->probe) {
-		hit->probe = u->probe;
-		hit->locals = 0;
-	}
+	if (hit->probe != u->probe)
+		rt_hit_probe(hit, u->probe);
 	bpf_program_run(k->programs.at[u->program], hit);
 	if (rt_view_bell(&k->view))
 		ring_doorbell(k);

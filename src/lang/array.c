@@ -164,6 +164,16 @@ int array_write(struct unit *u, struct lang_node *n, const struct lang_type *t)
 	return 0;
 }
 
+/* uregs[n] */
+static int check_register(struct unit *u, struct lang_node *n)
+{
+	n->kind = LANG_N_CALL;
+	n->text = "uregs[]";
+	n->len = 0;
+	n->left = NULL;
+	return check_call(u, n);
+}
+
 int check_index(struct unit *u, struct lang_node **node)
 {
 	const struct lang_type *types[LANG_KEYS_MAX];
@@ -173,6 +183,9 @@ int check_index(struct unit *u, struct lang_node **node)
 			? var_find(u, (enum lang_var_scope)base->value, base->text)
 			: NULL;
 
+	if (!v && base->kind == LANG_N_IDENT && base->value == LANG_V_GLOBAL &&
+		!strcmp(base->text, "uregs"))
+		return check_register(u, n);
 	if (!v || !v->n_keys)
 		return check_element(u, node);
 	if (check_keys(u, n, types) || fit_keys(u, n, v))

@@ -232,9 +232,24 @@ static int check_binary(struct unit *u, struct lang_node **node)
 	return check_operands(u, node);
 }
 
+/* NULL or 0, where the other side is a string: the string that is empty. */
+static void make_null_string(struct lang_node *n, const struct lang_node *other)
+{
+	if (!is_string(other) || n->kind != LANG_N_INT || n->value)
+		return;
+	n->kind = LANG_N_STRING;
+	n->type = &lang_type_string;
+	n->text = "";
+	n->len = 0;
+}
+
 /* Where one side is a string, the other may be what DTrace takes for one. */
 static int make_strings(struct unit *u, struct lang_node *n)
 {
+	if (n->op >= LANG_OP_EQ && n->op <= LANG_OP_GE) {
+		make_null_string(n->left, n->right);
+		make_null_string(n->right, n->left);
+	}
 	if ((is_string(n->left) || is_string(n->right)) && is_text(n->left->type) &&
 		is_text(n->right->type) &&
 		(to_string(u, &n->left) || to_string(u, &n->right)))

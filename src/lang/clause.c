@@ -33,8 +33,8 @@ static int check_param(struct unit *u, const struct lang_node *call,
 	const struct lang_node *arg;
 	const struct lang_type *t;
 
-	if ((param == 's' || param == '*') && is_text((*node)->type) &&
-				(param == 's' || (*node)->type->kind == LANG_T_ARRAY)
+	if ((param == 's' || param == 'S' || param == '*') && is_text((*node)->type) &&
+				(param != '*' || (*node)->type->kind == LANG_T_ARRAY)
 			? to_string(u, node)
 			: decay(u, node))
 		return DTPROC_ESYNTAX;
@@ -50,6 +50,10 @@ static int check_param(struct unit *u, const struct lang_node *call,
 		return lang_type_is_scalar(t)
 			       ? 0
 			       : bad_argument(u, call, arg, i, "an address");
+	case 'S':
+		if (arg->kind == LANG_N_INT && !arg->value)
+			return 0;
+		/* fallthrough */
 	case 's':
 		return t->kind == LANG_T_STRING
 			       ? 0
@@ -105,11 +109,16 @@ static int check_arguments(struct unit *u, struct lang_node *call)
 
 static int resolve(struct unit *u, struct lang_node *call)
 {
+	size_t len = call->len ? call->len : strlen(call->text);
+	const char *why = refused_why(call->text, len);
 	char hint[64];
 
-	call->func = func_find(call->text, call->len ? call->len : strlen(call->text));
+	call->func = func_find(call->text, len);
 	if (call->func)
 		return 0;
+	if (why)
+		return fail(u, call->at, "D_FUNC_UNDEF", "", "%s( ) is not available: %s",
+			call->text, why);
 	return fail(u, call->at, "D_FUNC_UNDEF",
 		near_name(call->text, func_name, hint, sizeof hint),
 		"undefined function name: %s", call->text);
@@ -384,6 +393,9 @@ static int has_effect(const struct lang_node *n)
 	if (!n)
 		return 0;
 	if (n->op == LANG_OP_ASSIGN || n->op >= LANG_OP_PREINC)
+		return 1;
+	if (n->kind == LANG_N_CALL && n->func->kind == LANG_F_FUNCTION &&
+		n->type->kind == LANG_T_VOID)
 		return 1;
 	for (const struct lang_node *a = n->args; a; a = a->next)
 		if (has_effect(a))

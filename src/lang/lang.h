@@ -91,6 +91,7 @@ enum lang_builtin_kind {
 	LANG_B_ARG,      /* code: 0 ... 9 */
 	LANG_B_EXECNAME, /* a string */
 	LANG_B_PROBE,    /* a string: code is enum rt_part */
+	LANG_B_TEXT,     /* a string: code is enum rt_text */
 };
 struct lang_builtin {
 	const char *name;
@@ -100,9 +101,9 @@ struct lang_builtin {
 };
 
 enum lang_func_kind {
-	LANG_F_ACTION,  /* only as a statement */
-	LANG_F_AGG,     /* only behind `@name =`; code is enum rt_agg_func */
-	LANG_F_FUNCTION /* in any expression */
+	LANG_F_ACTION,   /* only as a statement */
+	LANG_F_AGG,      /* only behind `@name =`; code is enum rt_agg_func */
+	LANG_F_FUNCTION, /* in any expression */
 };
 enum lang_action {
 	LANG_ACT_TRACE,
@@ -115,14 +116,53 @@ enum lang_action {
 	LANG_ACT_STOP,
 	LANG_ACT_RAISE,
 };
-enum lang_function { LANG_FN_STRLEN, LANG_FN_COPYINSTR, LANG_FN_STRINGOF };
+enum lang_function {
+	LANG_FN_STRLEN,
+	LANG_FN_COPYINSTR,
+	LANG_FN_STRINGOF,
+	LANG_FN_ALLOCA,
+	LANG_FN_BASENAME,
+	LANG_FN_BCOPY,
+	LANG_FN_CLEANPATH,
+	LANG_FN_COPYIN,
+	LANG_FN_COPYINTO,
+	LANG_FN_COPYOUT,
+	LANG_FN_COPYOUTSTR,
+	LANG_FN_DIRNAME,
+	LANG_FN_GETMAJOR,
+	LANG_FN_GETMINOR,
+	LANG_FN_HTONL,
+	LANG_FN_HTONLL,
+	LANG_FN_HTONS,
+	LANG_FN_INDEX,
+	LANG_FN_INET_NTOA,
+	LANG_FN_INET_NTOA6,
+	LANG_FN_INET_NTOP,
+	LANG_FN_JSON,
+	LANG_FN_LLTOSTR,
+	LANG_FN_PROGENYOF,
+	LANG_FN_RAND,
+	LANG_FN_RINDEX,
+	LANG_FN_STRCHR,
+	LANG_FN_STRJOIN,
+	LANG_FN_STRRCHR,
+	LANG_FN_STRSTR,
+	LANG_FN_STRTOK,
+	LANG_FN_STRTOLL,
+	LANG_FN_SUBSTR,
+	LANG_FN_TOLOWER,
+	LANG_FN_TOUPPER,
+	LANG_FN_UREGS,
+	LANG_FUNCTIONS,
+};
 struct lang_func {
 	const char *name;
 	enum lang_func_kind kind;
 	uint32_t code;
 	uint8_t least, most; /* arguments */
-	const char *params;  /* one letter each: i integer, s string, * any scalar or
-				string, f format, @ aggregation; the last one repeats */
+	const char *params;  /* one letter each: i integer, p address, s string, S string
+				or 0, * any scalar or string, f format, @ aggregation; the
+				last one repeats */
 	const struct lang_type *type;
 };
 

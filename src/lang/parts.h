@@ -250,6 +250,10 @@ int check_format_args(struct unit *, struct lang_node *call);
 
 const struct lang_builtin *builtin_find(const char *name, size_t len);
 const char *builtin_name(unsigned i);
+/* Why a name of DTrace means nothing here; NULL: it is none. */
+const char *refused_why(const char *name, size_t len);
+/* constant.c: a name that DTrace's library defines becomes its value: 1, or 0. */
+int constant_read(struct lang_node *);
 const struct lang_func *func_find(const char *name, size_t len);
 const char *func_name(unsigned i);
 const char *op_text(enum lang_op);

@@ -20,6 +20,13 @@ static const struct lang_type t_uid = {
 static const struct lang_type t_execname = {
 	.kind = LANG_T_STRING, .size = RT_EXECNAME, .name = "string"};
 
+static const struct lang_type t_uint32 = {
+	.kind = LANG_T_INT, .size = 4, .rank = 3, .name = "uint32_t"};
+static const struct lang_type t_uint16 = {
+	.kind = LANG_T_INT, .size = 2, .rank = 2, .name = "uint16_t"};
+static const struct lang_type t_address = {
+	.kind = LANG_T_POINTER, .size = 8, .name = "void *", .to = &lang_type_void};
+
 static const struct lang_builtin builtins[] = {
 	{"arg0", LANG_B_ARG, 0, &t_int64},
 	{"arg1", LANG_B_ARG, 1, &t_int64},
@@ -43,6 +50,8 @@ static const struct lang_builtin builtins[] = {
 	{"vtimestamp", LANG_B_VALUE, RT_VALUE_VTIMESTAMP, &t_uint64},
 	{"walltimestamp", LANG_B_VALUE, RT_VALUE_WALLTIMESTAMP, &t_int64},
 	{"execname", LANG_B_EXECNAME, 0, &t_execname},
+	{"cwd", LANG_B_TEXT, RT_TEXT_CWD, &lang_type_string},
+	{"root", LANG_B_TEXT, RT_TEXT_ROOT, &lang_type_string},
 	{"probeprov", LANG_B_PROBE, RT_PART_PROVIDER, &lang_type_string},
 	{"probemod", LANG_B_PROBE, RT_PART_MODULE, &lang_type_string},
 	{"probefunc", LANG_B_PROBE, RT_PART_FUNCTION, &lang_type_string},
@@ -70,14 +79,96 @@ static const struct lang_func funcs[] = {
 	{"quantize", LANG_F_AGG, RT_AGG_QUANTIZE, 1, 1, "i", &lang_type_dyn},
 	{"lquantize", LANG_F_AGG, RT_AGG_LQUANTIZE, 3, 4, "iccc", &lang_type_dyn},
 	{"strlen", LANG_F_FUNCTION, LANG_FN_STRLEN, 1, 1, "s", &t_uint64},
-	{"copyinstr", LANG_F_FUNCTION, LANG_FN_COPYINSTR, 1, 1, "p", &lang_type_string},
+	{"copyinstr", LANG_F_FUNCTION, LANG_FN_COPYINSTR, 1, 2, "pi", &lang_type_string},
 	{"stringof", LANG_F_FUNCTION, LANG_FN_STRINGOF, 1, 1, "*", &lang_type_string},
+	{"alloca", LANG_F_FUNCTION, LANG_FN_ALLOCA, 1, 1, "i", &t_address},
+	{"basename", LANG_F_FUNCTION, LANG_FN_BASENAME, 1, 1, "s", &lang_type_string},
+	{"bcopy", LANG_F_FUNCTION, LANG_FN_BCOPY, 3, 3, "ppi", &lang_type_void},
+	{"cleanpath", LANG_F_FUNCTION, LANG_FN_CLEANPATH, 1, 1, "s", &lang_type_string},
+	{"copyin", LANG_F_FUNCTION, LANG_FN_COPYIN, 2, 2, "pi", &t_address},
+	{"copyinto", LANG_F_FUNCTION, LANG_FN_COPYINTO, 3, 3, "pip", &lang_type_void},
+	{"copyout", LANG_F_FUNCTION, LANG_FN_COPYOUT, 3, 3, "ppi", &lang_type_void},
+	{"copyoutstr", LANG_F_FUNCTION, LANG_FN_COPYOUTSTR, 3, 3, "spi", &lang_type_void},
+	{"dirname", LANG_F_FUNCTION, LANG_FN_DIRNAME, 1, 1, "s", &lang_type_string},
+	{"getmajor", LANG_F_FUNCTION, LANG_FN_GETMAJOR, 1, 1, "i", &t_uint32},
+	{"getminor", LANG_F_FUNCTION, LANG_FN_GETMINOR, 1, 1, "i", &t_uint32},
+	{"htonl", LANG_F_FUNCTION, LANG_FN_HTONL, 1, 1, "i", &t_uint32},
+	{"htonll", LANG_F_FUNCTION, LANG_FN_HTONLL, 1, 1, "i", &t_uint64},
+	{"htons", LANG_F_FUNCTION, LANG_FN_HTONS, 1, 1, "i", &t_uint16},
+	{"index", LANG_F_FUNCTION, LANG_FN_INDEX, 2, 3, "ssi", &lang_type_int},
+	{"inet_ntoa", LANG_F_FUNCTION, LANG_FN_INET_NTOA, 1, 1, "p", &lang_type_string},
+	{"inet_ntoa6", LANG_F_FUNCTION, LANG_FN_INET_NTOA6, 1, 1, "p", &lang_type_string},
+	{"inet_ntop", LANG_F_FUNCTION, LANG_FN_INET_NTOP, 2, 2, "ip", &lang_type_string},
+	{"json", LANG_F_FUNCTION, LANG_FN_JSON, 2, 2, "ss", &lang_type_string},
+	{"lltostr", LANG_F_FUNCTION, LANG_FN_LLTOSTR, 1, 2, "ii", &lang_type_string},
+	{"ntohl", LANG_F_FUNCTION, LANG_FN_HTONL, 1, 1, "i", &t_uint32},
+	{"ntohll", LANG_F_FUNCTION, LANG_FN_HTONLL, 1, 1, "i", &t_uint64},
+	{"ntohs", LANG_F_FUNCTION, LANG_FN_HTONS, 1, 1, "i", &t_uint16},
+	{"progenyof", LANG_F_FUNCTION, LANG_FN_PROGENYOF, 1, 1, "i", &lang_type_int},
+	{"rand", LANG_F_FUNCTION, LANG_FN_RAND, 0, 0, "", &lang_type_int},
+	{"rindex", LANG_F_FUNCTION, LANG_FN_RINDEX, 2, 3, "ssi", &lang_type_int},
+	{"strchr", LANG_F_FUNCTION, LANG_FN_STRCHR, 2, 2, "si", &lang_type_string},
+	{"strjoin", LANG_F_FUNCTION, LANG_FN_STRJOIN, 2, 2, "ss", &lang_type_string},
+	{"strrchr", LANG_F_FUNCTION, LANG_FN_STRRCHR, 2, 2, "si", &lang_type_string},
+	{"strstr", LANG_F_FUNCTION, LANG_FN_STRSTR, 2, 2, "ss", &lang_type_string},
+	{"strtok", LANG_F_FUNCTION, LANG_FN_STRTOK, 2, 2, "Ss", &lang_type_string},
+	{"strtoll", LANG_F_FUNCTION, LANG_FN_STRTOLL, 1, 2, "si", &t_int64},
+	{"substr", LANG_F_FUNCTION, LANG_FN_SUBSTR, 2, 3, "sii", &lang_type_string},
+	{"tolower", LANG_F_FUNCTION, LANG_FN_TOLOWER, 1, 1, "s", &lang_type_string},
+	{"toupper", LANG_F_FUNCTION, LANG_FN_TOUPPER, 1, 1, "s", &lang_type_string},
+	{"uregs[]", LANG_F_FUNCTION, LANG_FN_UREGS, 1, 1, "i", &t_uint64},
 };
 #define N_FUNCS (sizeof funcs / sizeof funcs[0])
 
 static int same(const char *name, const char *text, size_t len)
 {
 	return strlen(name) == len && !memcmp(name, text, len);
+}
+
+/* What DTrace has and dtproc has not, and why. */
+static const struct {
+	const char *name, *why;
+} refused[] = {
+	{"breakpoint", "there is no kernel debugger"},
+	{"caller", "it is the kernel's; ucaller is not built yet"},
+	{"chill", "it delays the kernel"},
+	{"curcpu", "what the kernel knows of a CPU cannot be seen"},
+	{"curlwpsinfo", "it is a structure of Solaris; pid, tid and execname are there"},
+	{"curpsinfo",
+		"it is a structure of Solaris; pid, ppid, uid and execname are there"},
+	{"curthread", "structures of the kernel cannot be seen"},
+	{"ddi_pathname", "devices of the kernel cannot be seen"},
+	{"errno", "results of system calls cannot be seen"},
+	{"fds", "files of a process are not seen through structures of Solaris"},
+	{"getf", "files of the kernel cannot be seen"},
+	{"ipl", "there is no interrupt level outside of the kernel"},
+	{"jstack", "it is not built yet"},
+	{"msgdsize", "messages of the kernel's STREAMS are of Solaris"},
+	{"msgsize", "messages of the kernel's STREAMS are of Solaris"},
+	{"mutex_owned", "locks of the kernel cannot be seen"},
+	{"mutex_owner", "locks of the kernel cannot be seen"},
+	{"mutex_type_adaptive", "locks of the kernel cannot be seen"},
+	{"mutex_type_spin", "locks of the kernel cannot be seen"},
+	{"panic", "it stops the whole machine"},
+	{"rw_iswriter", "locks of the kernel cannot be seen"},
+	{"rw_read_held", "locks of the kernel cannot be seen"},
+	{"rw_write_held", "locks of the kernel cannot be seen"},
+	{"stack", "it is the kernel's; ustack() is not built yet"},
+	{"stackdepth", "it is the kernel's; ustackdepth is not built yet"},
+	{"toxic", "it is of the kernel"},
+	{"ucaller", "it is not built yet"},
+	{"ustack", "it is not built yet"},
+	{"ustackdepth", "it is not built yet"},
+	{"vmregs", "registers of a virtual machine cannot be seen"},
+	{"zonename", "zones are of Solaris"},
+};
+
+const char *refused_why(const char *name, size_t len)
+{
+	for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
+		if (strlen(refused[i].name) == len && !memcmp(refused[i].name, name, len))
+			return refused[i].why;
+	return NULL;
 }
 
 const struct lang_builtin *builtin_find(const char *name, size_t len)

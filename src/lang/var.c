@@ -97,6 +97,7 @@ int var_declare(struct unit *u, enum lang_var_scope scope, uint32_t at, const ch
 
 static int undefined(struct unit *u, const struct lang_node *n)
 {
+	const char *why = refused_why(n->text, n->len);
 	char hint[64];
 
 	if (n->value != LANG_V_GLOBAL)
@@ -106,6 +107,9 @@ static int undefined(struct unit *u, const struct lang_node *n)
 	if (func_find(n->text, n->len))
 		return fail(u, n->at, "D_IDENT_BADREF", "expected (",
 			"function '%s' may not be used as a variable", n->text);
+	if (why)
+		return fail(u, n->at, "D_IDENT_UNDEF", "", "%s is not available: %s",
+			n->text, why);
 	return fail(u, n->at, "D_IDENT_UNDEF",
 		near_name(n->text, builtin_name, hint, sizeof hint),
 		"failed to resolve %s: unknown variable name", n->text);
@@ -164,7 +168,7 @@ int var_read(struct unit *u, struct lang_node *n)
 			return 0;
 		}
 	}
-	if (!v && n->value == LANG_V_GLOBAL && is_enumerator(u, n))
+	if (!v && n->value == LANG_V_GLOBAL && (is_enumerator(u, n) || constant_read(n)))
 		return 0;
 	if (!v)
 		return undefined(u, n);

@@ -4,14 +4,7 @@
  * fit together and lie in the program's own memory; whatever else can be wrong with an
  * argument is checked here.
  */
-#include "segment.h"
-
-static uint64_t fault(struct rt_hit *hit, enum rt_fault code, uint64_t value)
-{
-	hit->fault = code;
-	hit->fault_value = value;
-	return 0;
-}
+#include "own.h"
 
 uint64_t rt_value_get(struct rt_hit *hit, uint32_t which)
 {
@@ -33,7 +26,7 @@ uint64_t rt_value_get(struct rt_hit *hit, uint32_t which)
 	}
 	if (which >= RT_VALUE_COUNT || !hit->host->value ||
 		hit->host->value(hit->cookie, which, &v) < 0)
-		return fault(hit, RT_FAULT_ILLOP, which);
+		return rt_fault(hit, RT_FAULT_ILLOP, which);
 	if (which == RT_VALUE_TIMESTAMP)
 		hit->timestamp = v;
 	return v;
@@ -53,7 +46,7 @@ static uint64_t arg(
 	if (!hit->host->arg)
 		return 0;
 	if (hit->host->arg(hit->cookie, (unsigned)n, &v) < 0)
-		return fault(hit, RT_FAULT_BADADDR, n);
+		return rt_fault(hit, RT_FAULT_BADADDR, n);
 	return v;
 }
 
@@ -63,20 +56,8 @@ static uint64_t reg(
 	uint64_t v;
 
 	if (!hit->host->reg || hit->host->reg(hit->cookie, (unsigned)n, &v) < 0)
-		return fault(hit, RT_FAULT_ILLOP, n);
+		return rt_fault(hit, RT_FAULT_ILLOP, n);
 	return v;
-}
-
-/* Copies a string of at most `from_size` bytes; the rest of `to` becomes zeros. */
-static void copy_string(char *to, uint64_t to_size, const char *from, uint64_t from_size)
-{
-	uint64_t n = 0;
-
-	while (n + 1 < to_size && n < from_size && from[n]) {
-		to[n] = from[n];
-		n++;
-	}
-	rt_zero(to + n, to_size - n);
 }
 
 static uint64_t execname(struct rt_hit *hit, uint64_t to, uint64_t size, uint64_t c,
@@ -85,8 +66,8 @@ static uint64_t execname(struct rt_hit *hit, uint64_t to, uint64_t size, uint64_
 	char name[RT_EXECNAME] = {0};
 
 	if (!hit->host->execname || hit->host->execname(hit->cookie, name) < 0)
-		return fault(hit, RT_FAULT_ILLOP, 0);
-	copy_string((char *)(uintptr_t)to, size, name, sizeof name);
+		return rt_fault(hit, RT_FAULT_ILLOP, 0);
+	rt_put_string(rt_span(to, size), name, sizeof name);
 	return 0;
 }
 
@@ -100,78 +81,53 @@ static uint64_t probe_text(struct rt_hit *hit, uint64_t part, uint64_t to, uint6
 		offset = RT_READ(&view->names[hit->probe * RT_PARTS + part]);
 	if (offset >= view->geo.name_bytes)
 		offset = 0;
-	copy_string((char *)(uintptr_t)to, size, view->text + offset,
-		view->geo.name_bytes - offset);
+	rt_put_string(
+		rt_span(to, size), view->text + offset, view->geo.name_bytes - offset);
 	return 0;
 }
 
-/* -1, 0 or 1; a string ends at its NUL or its size. */
-static uint64_t compare(struct rt_hit *hit, uint64_t a, uint64_t a_size, uint64_t b,
-	uint64_t b_size, uint64_t e)
+RT_HELPER(text)
 {
-	const unsigned char *x = (void *)(uintptr_t)a, *y = (void *)(uintptr_t)b;
+	char *to = (char *)(uintptr_t)b;
 
-	for (uint64_t i = 0;; i++) {
-		int cx = i < a_size ? x[i] : 0, cy = i < b_size ? y[i] : 0;
-		if (cx != cy)
-			return cx < cy ? (uint64_t)-1 : 1;
-		if (!cx)
-			return 0;
-	}
-}
-
-static uint64_t copy(struct rt_hit *hit, uint64_t to, uint64_t to_size, uint64_t from,
-	uint64_t from_size, uint64_t e)
-{
-	copy_string(
-		(char *)(uintptr_t)to, to_size, (const char *)(uintptr_t)from, from_size);
+	if (a >= RT_TEXTS || !hit->host->text ||
+		hit->host->text(hit->cookie, (uint32_t)a, to, c) < 0)
+		return rt_fault(hit, RT_FAULT_ILLOP, a);
+	rt_put_string(rt_span(b, c), to, c);
 	return 0;
 }
 
-static uint64_t load(struct rt_hit *hit, uint64_t to, uint64_t size, uint64_t addr,
-	uint64_t d, uint64_t e)
+RT_HELPER(ureg)
 {
-	if (!hit->host->load ||
-		hit->host->load(hit->cookie, addr, (void *)(uintptr_t)to, size) < 0)
-		return fault(hit, RT_FAULT_BADADDR, addr);
-	return 0;
+	uint64_t v;
+
+	if (a >= RT_UREG || !hit->host->reg ||
+		hit->host->reg(hit->cookie, RT_UREG | (unsigned)a, &v) < 0)
+		return rt_fault(hit, RT_FAULT_ILLOP, a);
+	return v;
 }
 
-/* How much of a string is asked for at once: a piece never crosses a page. */
-#define PIECE 64u
-
-static uint64_t load_string(struct rt_hit *hit, uint64_t to, uint64_t size, uint64_t addr,
-	uint64_t d, uint64_t e)
+RT_HELPER(progenyof)
 {
-	char *s = (char *)(uintptr_t)to;
+	int is = hit->host->progeny ? hit->host->progeny(hit->cookie, (int64_t)a) : -1;
 
-	for (uint64_t at = 0; at + 1 < size;) {
-		uint64_t n = PIECE - (addr + at) % PIECE;
-		if (n > size - 1 - at)
-			n = size - 1 - at;
-		if (!hit->host->load ||
-			hit->host->load(hit->cookie, addr + at, s + at, n) < 0)
-			return fault(hit, RT_FAULT_BADADDR, addr + at);
-		for (uint64_t end = at + n; at < end; at++) {
-			if (!s[at]) {
-				rt_zero(s + at, size - at);
-				return 0;
-			}
-		}
-	}
-	s[size - 1] = 0;
-	return 0;
+	return is < 0 ? rt_fault(hit, RT_FAULT_ILLOP, a) : (uint64_t)is;
 }
 
-static uint64_t length(
-	struct rt_hit *hit, uint64_t s, uint64_t size, uint64_t c, uint64_t d, uint64_t e)
+/* 31 bits of a generator (xorshift*) that begins with the time. */
+RT_HELPER(random_number)
 {
-	const char *p = (const char *)(uintptr_t)s;
-	uint64_t n = 0;
+	struct rt_view *view = hit->view;
+	uint64_t x = view->random;
 
-	while (n < size && p[n])
-		n++;
-	return n;
+	if (!x)
+		x = (rt_value_get(hit, RT_VALUE_TIMESTAMP) ^ (uint64_t)hit->tid << 32) |
+		    1;
+	x ^= x >> 12;
+	x ^= x << 25;
+	x ^= x >> 27;
+	view->random = x;
+	return x * 0x2545f4914f6cdd1dull >> 33;
 }
 
 /* what = id | function << 32, key, key size, value, parameter of the function */
@@ -182,7 +138,7 @@ static uint64_t agg(struct rt_hit *hit, uint64_t what, uint64_t key, uint64_t si
 
 	if (size % 8 || size > RT_KEY_MAX || what >> 32 >= RT_AGG_FUNCS ||
 		!rt_agg_words(func, param))
-		return fault(hit, RT_FAULT_ILLOP, what);
+		return rt_fault(hit, RT_FAULT_ILLOP, what);
 	rt_agg_update(hit->view, (uint32_t)what, func, param, (void *)(uintptr_t)key,
 		(uint32_t)size, (int64_t)value);
 	return 0;
@@ -192,7 +148,7 @@ static uint64_t emit(struct rt_hit *hit, uint64_t payload, uint64_t size, uint64
 	uint64_t d, uint64_t e)
 {
 	if (size > RT_RECORD_MAX)
-		return fault(hit, RT_FAULT_ILLOP, size);
+		return rt_fault(hit, RT_FAULT_ILLOP, size);
 	rt_ring_put(hit, RT_RECORD_DATA, (void *)(uintptr_t)payload, (uint32_t)size);
 	return 0;
 }
@@ -209,7 +165,7 @@ static uint64_t end(
 static uint64_t raise_fault(struct rt_hit *hit, uint64_t code, uint64_t value, uint64_t c,
 	uint64_t d, uint64_t e)
 {
-	return fault(hit,
+	return rt_fault(hit,
 		code && code < RT_FAULT_COUNT ? (enum rt_fault)code : RT_FAULT_ILLOP,
 		value);
 }
@@ -226,7 +182,7 @@ static const struct rt_dyn *dynamic(struct rt_hit *hit, uint64_t var, const void
 
 	if (!(uint32_t)var || !t->head || key_bytes > room ||
 		value_bytes > room - key_bytes || (key_bytes | value_bytes) % 8) {
-		fault(hit, RT_FAULT_ILLOP, var);
+		rt_fault(hit, RT_FAULT_ILLOP, var);
 		return NULL;
 	}
 	*out = (struct rt_dyn_key){(uint32_t)var, is_self ? (uint32_t)hit->tid : 0, key,
@@ -328,12 +284,13 @@ static uint64_t send_signal(
 {
 	if (!hit->host->raise || sig - 1 >= RT_SIGNALS ||
 		hit->host->raise(hit->cookie, (unsigned)sig) < 0)
-		return fault(hit, RT_FAULT_ILLOP, sig);
+		return rt_fault(hit, RT_FAULT_ILLOP, sig);
 	return 0;
 }
 
 #define IN RT_ARG_IN, RT_ARG_SIZE
 #define OUT RT_ARG_OUT, RT_ARG_SIZE
+#define NUMBER RT_ARG_SCALAR
 
 const struct rt_helper rt_helpers[RT_HELPERS] = {
 	[RT_HELPER_VALUE] = {"value", value, {RT_ARG_CONST}},
@@ -341,11 +298,12 @@ const struct rt_helper rt_helpers[RT_HELPERS] = {
 	[RT_HELPER_REG] = {"reg", reg, {RT_ARG_CONST}},
 	[RT_HELPER_EXECNAME] = {"execname", execname, {OUT}},
 	[RT_HELPER_PROBE_TEXT] = {"probe_text", probe_text, {RT_ARG_CONST, OUT}},
-	[RT_HELPER_STRCMP] = {"strcmp", compare, {IN, IN}},
-	[RT_HELPER_STRCPY] = {"strcpy", copy, {OUT, IN}},
-	[RT_HELPER_LOAD] = {"load", load, {OUT, RT_ARG_SCALAR}},
-	[RT_HELPER_LOAD_STRING] = {"load_string", load_string, {OUT, RT_ARG_SCALAR}},
-	[RT_HELPER_STRLEN] = {"strlen", length, {IN}},
+	[RT_HELPER_STRCMP] = {"strcmp", rt_do_strcmp, {IN, IN}},
+	[RT_HELPER_STRCPY] = {"strcpy", rt_do_strcpy, {OUT, IN}},
+	[RT_HELPER_LOAD] = {"load", rt_do_load, {OUT, RT_ARG_SCALAR}},
+	[RT_HELPER_LOAD_STRING] = {"load_string", rt_do_load_string,
+		{OUT, RT_ARG_SCALAR}},
+	[RT_HELPER_STRLEN] = {"strlen", rt_do_strlen, {IN}},
 	[RT_HELPER_AGG] = {"agg", agg, {RT_ARG_CONST, IN, RT_ARG_SCALAR, RT_ARG_CONST}},
 	[RT_HELPER_EMIT] = {"emit", emit, {IN}},
 	[RT_HELPER_EXIT] = {"exit", end, {RT_ARG_NONE}},
@@ -359,4 +317,33 @@ const struct rt_helper rt_helpers[RT_HELPERS] = {
 	[RT_HELPER_DYN_SET] = {"dyn_set", dyn_set, {RT_ARG_CONST, IN, RT_ARG_SCALAR}},
 	[RT_HELPER_DYN_LOAD] = {"dyn_load", dyn_load, {RT_ARG_CONST, IN, OUT}},
 	[RT_HELPER_DYN_STORE] = {"dyn_store", dyn_store, {RT_ARG_CONST, IN, IN}},
+	[RT_HELPER_LOAD_STRING_MAX] = {"load_string_max", rt_do_load_string_max,
+		{OUT, NUMBER, NUMBER}},
+	[RT_HELPER_ALLOCA] = {"alloca", rt_do_alloca, {NUMBER}},
+	[RT_HELPER_COPYIN] = {"copyin", rt_do_copyin, {NUMBER, NUMBER}},
+	[RT_HELPER_BCOPY] = {"bcopy", rt_do_bcopy, {NUMBER, NUMBER, NUMBER}},
+	[RT_HELPER_COPYOUT] = {"copyout", rt_do_copyout, {NUMBER, NUMBER, NUMBER}},
+	[RT_HELPER_COPYOUTSTR] = {"copyoutstr", rt_do_copyoutstr, {IN, NUMBER, NUMBER}},
+	[RT_HELPER_STRCAT] = {"strcat", rt_do_strcat, {OUT, IN}},
+	[RT_HELPER_INDEX] = {"index", rt_do_index, {IN, IN, NUMBER}},
+	[RT_HELPER_RINDEX] = {"rindex", rt_do_rindex, {IN, IN, NUMBER}},
+	[RT_HELPER_STRCHR] = {"strchr", rt_do_strchr, {IN, NUMBER}},
+	[RT_HELPER_STRRCHR] = {"strrchr", rt_do_strrchr, {IN, NUMBER}},
+	[RT_HELPER_TAIL] = {"tail", rt_do_tail, {OUT, IN, NUMBER}},
+	[RT_HELPER_SUBSTR] = {"substr", rt_do_substr, {OUT, IN, NUMBER}},
+	[RT_HELPER_TOKEN_BEGIN] = {"token_begin", rt_do_token_begin, {IN}},
+	[RT_HELPER_TOKEN_NEXT] = {"token_next", rt_do_token_next, {OUT, IN}},
+	[RT_HELPER_TOUPPER] = {"toupper", rt_do_toupper, {OUT, IN}},
+	[RT_HELPER_TOLOWER] = {"tolower", rt_do_tolower, {OUT, IN}},
+	[RT_HELPER_LLTOSTR] = {"lltostr", rt_do_lltostr, {OUT, NUMBER, NUMBER}},
+	[RT_HELPER_STRTOLL] = {"strtoll", rt_do_strtoll, {IN, NUMBER}},
+	[RT_HELPER_BASENAME] = {"basename", rt_do_basename, {OUT, IN}},
+	[RT_HELPER_DIRNAME] = {"dirname", rt_do_dirname, {OUT, IN}},
+	[RT_HELPER_CLEANPATH] = {"cleanpath", rt_do_cleanpath, {OUT, IN}},
+	[RT_HELPER_INET_NTOP] = {"inet_ntop", rt_do_inet_ntop, {OUT, NUMBER, NUMBER}},
+	[RT_HELPER_JSON] = {"json", rt_do_json, {IN, IN}},
+	[RT_HELPER_RAND] = {"rand", random_number, {RT_ARG_NONE}},
+	[RT_HELPER_PROGENYOF] = {"progenyof", progenyof, {NUMBER}},
+	[RT_HELPER_TEXT] = {"text", text, {RT_ARG_CONST, OUT}},
+	[RT_HELPER_UREG] = {"ureg", ureg, {NUMBER}},
 };

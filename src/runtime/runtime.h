@@ -33,6 +33,16 @@
 #define RT_WORDS_MAX 8192u    /* 64-bit words of an aggregation's value */
 #define RT_EXECNAME 16u
 #define RT_SIGNALS 64u
+#define RT_STRING_MAX 4096u /* bytes of a string (strsize) */
+#define RT_PATH_MAX 4096u
+/*
+ * Memory that a firing has for itself: alloca(), copyin().  Its addresses are such as no
+ * memory of a victim has on any CPU known.
+ */
+#define RT_OWN_BYTES 32768u
+#define RT_OWN_ADDRESS 0xd7c0000000000000ull
+/* Register numbers of uregs[], which are DTrace's, for rt_host.reg. */
+#define RT_UREG 0x10000u
 
 enum rt_error {
 	RT_EINVAL = -1, /* parameters out of range */
@@ -61,6 +71,12 @@ enum rt_value {
 	RT_VALUE_COUNT,
 };
 
+enum rt_text {
+	RT_TEXT_CWD,
+	RT_TEXT_ROOT,
+	RT_TEXTS,
+};
+
 /*
  * How a program reaches the thread at the site.  Each returns 0 or a negative number: a
  * fault, which ends the clause.  All are called only when a program asks.  `arg` may be
@@ -74,6 +90,11 @@ struct rt_host {
 	int (*value)(void *cookie, uint32_t which, uint64_t *out); /* enum rt_value */
 	/* A signal (1 ... RT_SIGNALS) for the thread, sent when its programs have run. */
 	int (*raise)(void *cookie, unsigned sig);
+	int (*store)(void *cookie, uint64_t addr, const void *buf, size_t len);
+	/* A NUL-terminated text of the process. */
+	int (*text)(void *cookie, uint32_t which, char *buf, size_t size);
+	/* 1: it is, or descends from, process `pid`; 0: no. */
+	int (*progeny)(void *cookie, int64_t pid);
 };
 
 /* DTrace's fault codes: what the ERROR probe's arg4 shows. */
@@ -145,6 +166,9 @@ struct rt_view {
 	struct rt_dyn arrays;   /* the session's associative arrays */
 	unsigned char *globals; /* NULL: none */
 	uint32_t globals_bytes;
+	uint64_t random; /* of rand(); 0: not begun */
+	uint64_t own[RT_OWN_BYTES / 8];
+	char token[RT_STRING_MAX]; /* what strtok() works on */
 	uint64_t locals[RT_LOCALS_BYTES / 8];
 	uint64_t scratch[RT_SCRATCH_BYTES / 8];
 };
@@ -163,7 +187,10 @@ struct rt_hit {
 	uint32_t fault;   /* enum rt_fault of the last run */
 	uint64_t fault_value;
 	uint32_t fault_pc; /* instruction that faulted */
-	uint32_t locals;   /* bytes of this-> variables made zero for this hit */
+	/* What lasts for a firing, rt_hit_probe() begins: */
+	uint32_t locals; /* bytes of this-> variables that were made zero */
+	uint32_t own;    /* bytes of alloca() */
+	uint32_t token;  /* where strtok() goes on, from 1; 0: it has no string */
 };
 
 enum rt_hit_flags {
@@ -188,6 +215,8 @@ int rt_view_shared(struct rt_view *, void *mem, size_t size);
 /* After a run: 1 when the engine should write to the doorbell's descriptor now. */
 int rt_view_bell(struct rt_view *);
 
+/* Another probe fires for the same thread at the same moment. */
+void rt_hit_probe(struct rt_hit *, uint32_t probe);
 /* Makes the first `bytes` of this-> variables zero, once for each hit. */
 void rt_run_locals(struct rt_hit *, uint32_t bytes);
 /* Brackets of a run, for who executes programs.  0: run it; else why not. */
@@ -356,6 +385,34 @@ enum rt_helper_id {
 	RT_HELPER_DYN_SET,
 	RT_HELPER_DYN_LOAD,
 	RT_HELPER_DYN_STORE,
+	RT_HELPER_LOAD_STRING_MAX,
+	RT_HELPER_ALLOCA,
+	RT_HELPER_COPYIN,
+	RT_HELPER_BCOPY,
+	RT_HELPER_COPYOUT,
+	RT_HELPER_COPYOUTSTR,
+	RT_HELPER_STRCAT,
+	RT_HELPER_INDEX,
+	RT_HELPER_RINDEX,
+	RT_HELPER_STRCHR,
+	RT_HELPER_STRRCHR,
+	RT_HELPER_TAIL,
+	RT_HELPER_SUBSTR,
+	RT_HELPER_TOKEN_BEGIN,
+	RT_HELPER_TOKEN_NEXT,
+	RT_HELPER_TOUPPER,
+	RT_HELPER_TOLOWER,
+	RT_HELPER_LLTOSTR,
+	RT_HELPER_STRTOLL,
+	RT_HELPER_BASENAME,
+	RT_HELPER_DIRNAME,
+	RT_HELPER_CLEANPATH,
+	RT_HELPER_INET_NTOP,
+	RT_HELPER_JSON,
+	RT_HELPER_RAND,
+	RT_HELPER_PROGENYOF,
+	RT_HELPER_TEXT,
+	RT_HELPER_UREG,
 	RT_HELPERS,
 };
 

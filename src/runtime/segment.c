@@ -157,6 +157,9 @@ int rt_segment_attach(void *mem, size_t size, uint32_t lane, struct rt_view *out
 	out->globals = NULL;
 	out->globals_bytes = 0;
 	out->busy = out->urgent = 0;
+	out->random = 0;
+	rt_zero(out->own, sizeof out->own);
+	rt_zero(out->token, sizeof out->token);
 	rt_zero(out->scratch, sizeof out->scratch);
 	rt_zero(out->locals, sizeof out->locals);
 	return 0;
@@ -252,6 +255,12 @@ int rt_view_bell(struct rt_view *view)
 }
 
 /* ------------------------------------------------------------------------ a run */
+
+void rt_hit_probe(struct rt_hit *hit, uint32_t probe)
+{
+	hit->probe = probe;
+	hit->locals = hit->own = hit->token = 0;
+}
 
 void rt_run_locals(struct rt_hit *hit, uint32_t bytes)
 {

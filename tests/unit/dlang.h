@@ -24,6 +24,7 @@ struct dbench {
 	_Alignas(64) unsigned char shared[256 * 1024];
 	unsigned args_read; /* how often the host was asked for an argument */
 	uint64_t raised;    /* bit N - 1: signal N */
+	char stored[64];    /* what was written to 0x1000 and on */
 };
 
 static inline int bench_arg(void *cookie, unsigned n, uint64_t *out)
@@ -66,7 +67,36 @@ static inline int bench_raise(void *cookie, unsigned sig)
 	return 0;
 }
 
-static const struct rt_host bench_host = {.arg = bench_arg,
+static inline int bench_store(void *cookie, uint64_t addr, const void *buf, size_t len)
+{
+	if (addr < 0x1000 || addr > 0x1040 || len > 0x1040 - addr)
+		return -1;
+	memcpy(((struct dbench *)cookie)->stored + (addr - 0x1000), buf, len);
+	return 0;
+}
+
+static inline int bench_text(void *cookie, uint32_t which, char *buf, size_t size)
+{
+	strncpy(buf, which == RT_TEXT_CWD ? "/tmp/victim" : "/", size);
+	return 0;
+}
+
+static inline int bench_progeny(void *cookie, int64_t pid)
+{
+	return pid == 1 || pid == 42;
+}
+
+static inline int bench_reg(void *cookie, unsigned reg, uint64_t *out)
+{
+	*out = reg;
+	return reg >= RT_UREG && reg < RT_UREG + 28 ? 0 : -1;
+}
+
+static const struct rt_host bench_host = {.store = bench_store,
+	.text = bench_text,
+	.progeny = bench_progeny,
+	.reg = bench_reg,
+	.arg = bench_arg,
 	.load = bench_load,
 	.execname = bench_execname,
 	.value = bench_value,
