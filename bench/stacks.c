@@ -3,7 +3,7 @@
  * stacks PID [SECONDS]: stops a process, walks the stack of its first thread again and
  * again, and prints frames a second.  With elfutils' dwfl and libunwind (remote, cached)
  * beside it, where they are there: name, frames of the stack, frames a second.  Without
- * SECONDS: our frames, one a line.
+ * SECONDS, or of a core file (a path with a slash): our frames, one a line.
  */
 #include <elfutils/libdwfl.h>
 #include <errno.h>
@@ -52,9 +52,9 @@ static void measure(const char *name, unsigned (*walk)(void))
 
 /* -------------------------------------------------------------------- ours */
 
-static struct victim_maps maps;
-static struct stack_code *codes;
 static int mem;
+static struct stack_view view = {.when = STACK_NOW};
+static struct stack_source source;
 static struct stack_walker *walker;
 static struct stack_regs regs;
 static struct stack_frame frames[ROOM];
@@ -65,42 +65,37 @@ static ssize_t read_victim(void *arg, dtproc_addr at, void *buf, size_t len)
 	return pread(mem, buf, len, (off_t)at);
 }
 
-static int code_of(void *arg, dtproc_addr at, struct stack_code *out)
-{
-	const struct victim_map *m = victim_maps_find(&maps, at);
-
-	if (!m || !(m->flags & VICTIM_MAP_EXEC))
-		return 0;
-	struct stack_code *code = &codes[m - maps.at];
-	const struct object_id id = {m->dev, m->inode};
-
-	if (!code->object && m->inode) {
-		if (object_open_mapped(
-			    pid, m->start, m->end, m->path, &id, &code->object))
-			code->object = NULL;
-		else if (object_bias(code->object, m->start, m->offset, &code->bias))
-			code->bias = 0;
-	}
-	*out = *code;
-	return 1;
-}
-
 static unsigned ours(void)
 {
 	return (unsigned)stack_walk(walker, &regs, frames, ROOM, &end);
 }
 
+static int read_space(void)
+{
+	const struct stack_space_options options = {.pid = pid, .read = read_victim};
+	struct victim_maps maps;
+
+	if (victim_maps_read(pid, &maps) || stack_space_create(&options, &view.space))
+		return -1;
+	struct stack_map *m = calloc(maps.n, sizeof *m);
+
+	for (size_t i = 0; m && i < maps.n; i++)
+		m[i] = (struct stack_map){maps.at[i].start, maps.at[i].end,
+			maps.at[i].offset, maps.at[i].dev, maps.at[i].inode,
+			(maps.at[i].flags & VICTIM_MAP_EXEC) != 0, maps.at[i].path};
+	return m ? stack_space_update(view.space, m, maps.n, 0) : -1;
+}
+
 static int prepare(void)
 {
-	const struct stack_source source = {NULL, read_victim, code_of};
 	struct user_regs_struct user;
 
-	if (ptrace(PTRACE_GETREGS, pid, 0, &user) || victim_maps_read(pid, &maps) ||
-		victim_mem_open(pid, &mem))
+	if (ptrace(PTRACE_GETREGS, pid, 0, &user) || victim_mem_open(pid, &mem) ||
+		read_space())
 		return -1;
-	codes = calloc(maps.n, sizeof *codes);
 	stack_regs_from(&user, &regs);
-	return codes ? stack_walker_create(&source, &walker) : -1;
+	source = stack_view_source(&view);
+	return stack_walker_create(&source, &walker);
 }
 
 static void print(void)
@@ -109,9 +104,42 @@ static void print(void)
 	static const char *const ends[] = {"bottom", "full", "cut", "lost"};
 	unsigned n = ours();
 
-	for (unsigned i = 0; i < n; i++)
-		printf("%016" PRIx64 " %s\n", frames[i].pc, vias[frames[i].via]);
+	for (unsigned i = 0; i < n; i++) {
+		dtproc_addr at = stack_frame_at(&frames[i]);
+		struct stack_name name;
+
+		(void)stack_space_name(view.space, at, STACK_NOW, &name);
+		printf("%016" PRIx64 " %s %s`%s+%#" PRIx64 "\n", frames[i].pc,
+			vias[frames[i].via], name.object, name.symbol ? name.symbol : "",
+			at - name.start);
+	}
 	printf("%s\n", ends[end]);
+}
+
+static int print_core(const char *path)
+{
+	struct stack_core *core;
+	size_t n;
+
+	if (stack_core_open(path, &core)) {
+		fprintf(stderr, "stacks: %s\n", err_text());
+		return 1;
+	}
+	const struct stack_core_thread *threads = stack_core_threads(core, &n);
+
+	view.space = stack_core_space(core);
+	source = stack_view_source(&view);
+	if (stack_walker_create(&source, &walker))
+		return 1;
+	printf("%s %d\n", stack_core_name(core), (int)stack_core_pid(core));
+	for (size_t i = 0; i < n; i++) {
+		stack_regs_from(&threads[i].regs, &regs);
+		printf("thread %d\n", (int)threads[i].tid);
+		print();
+	}
+	stack_walker_destroy(walker);
+	stack_core_close(core);
+	return 0;
 }
 
 /* ---------------------------------------------------------------- elfutils */
@@ -192,6 +220,8 @@ int main(int argc, char **argv)
 {
 	int status;
 
+	if (argc > 1 && strchr(argv[1], '/'))
+		return print_core(argv[1]);
 	pid = argc > 1 ? atoi(argv[1]) : 0;
 	seconds = argc > 2 ? atof(argv[2]) : 0;
 	if (pid <= 0 || ptrace(PTRACE_ATTACH, pid, 0, 0) ||

@@ -15,7 +15,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <gelf.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,18 +22,11 @@
 #include <base/clean.h>
 #include "own.h"
 
-#define MAX_SEGMENTS 1024
 #define FILES_KEPT 64 /* that stay open */
 
 static pthread_mutex_t objects_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct list objects = LIST_INIT(objects);
 static int files_kept; /* atomic */
-
-static void clean_elf(Elf **elf)
-{
-	if (*elf)
-		elf_end(*elf);
-}
 
 static void put_away(struct object *o)
 {
@@ -51,6 +43,7 @@ static void destroy(struct object *o)
 	if (!o)
 		return;
 	object_table_free(&o->table);
+	object_stubs_free(&o->stubs);
 	object_cfi_free(o->cfi);
 	pthread_mutex_destroy(&o->lock);
 	put_away(o);
@@ -91,129 +84,6 @@ static struct object *look_up(const struct object_id *id, const struct stat *st)
 	return found;
 }
 
-static int read_segments(Elf *elf, struct object *o)
-{
-	size_t n;
-
-	if (elf_getphdrnum(elf, &n) || n == 0 || n > MAX_SEGMENTS)
-		return err_set(DTPROC_EELF, "%s: bad program headers", o->path);
-	o->segments = calloc(n, sizeof *o->segments);
-	if (!o->segments)
-		return err_nomem("segments");
-	for (size_t i = 0; i < n; i++) {
-		GElf_Phdr ph;
-
-		if (!gelf_getphdr(elf, (int)i, &ph))
-			return err_set(DTPROC_EELF, "%s: bad program headers", o->path);
-		if (ph.p_type == PT_GNU_EH_FRAME)
-			o->frames_value = ph.p_vaddr;
-		if (ph.p_type != PT_LOAD)
-			continue;
-		o->segments[o->nsegments++] =
-			(struct object_segment){ph.p_vaddr, ph.p_memsz, ph.p_offset,
-				ph.p_filesz < ph.p_memsz ? ph.p_filesz : ph.p_memsz,
-				(ph.p_flags & PF_X) != 0};
-	}
-	return 0;
-}
-
-/* File offset of an address of the file, or -1. */
-static int64_t offset_of(const struct object *o, uint64_t value)
-{
-	for (size_t i = 0; i < o->nsegments; i++) {
-		const struct object_segment *s = &o->segments[i];
-
-		if (value >= s->value && value - s->value < s->size)
-			return (int64_t)(value - s->value + s->offset);
-	}
-	return -1;
-}
-
-/* Reads the soname at an address of the file; a bad one is left out. */
-static int read_soname(struct object *o, uint64_t value)
-{
-	char buf[NAME_MAX + 1];
-	int64_t at = offset_of(o, value);
-	ssize_t got = at < 0 ? -1 : pread(o->fd, buf, sizeof buf, at);
-
-	if (got <= 0 || !memchr(buf, 0, (size_t)got) || !buf[0] || strchr(buf, '/'))
-		return 0;
-	o->soname = strdup(buf);
-	return o->soname ? 0 : err_nomem("a soname");
-}
-
-static int read_dynamic(struct object *o, const GElf_Phdr *ph)
-{
-	CLEAN_FREE Elf64_Dyn *dyn = NULL;
-	size_t n = ph->p_filesz / sizeof *dyn;
-	uint64_t strtab = 0, soname = UINT64_MAX;
-
-	if (n == 0 || n > 4096)
-		return 0;
-	dyn = malloc(n * sizeof *dyn);
-	if (!dyn)
-		return err_nomem("a dynamic section");
-	ssize_t got = pread(o->fd, dyn, n * sizeof *dyn, (off_t)ph->p_offset);
-
-	n = got < 0 ? 0 : (size_t)got / sizeof *dyn;
-	for (size_t i = 0; i < n && dyn[i].d_tag != DT_NULL; i++) {
-		if (dyn[i].d_tag == DT_STRTAB)
-			strtab = dyn[i].d_un.d_ptr;
-		else if (dyn[i].d_tag == DT_SONAME)
-			soname = dyn[i].d_un.d_val;
-	}
-	if (!strtab || soname == UINT64_MAX)
-		return 0;
-	return read_soname(o, strtab + soname);
-}
-
-static int read_names(Elf *elf, struct object *o)
-{
-	size_t n;
-
-	if (gelf_getclass(elf) != ELFCLASS64 || elf_getphdrnum(elf, &n))
-		return 0;
-	for (size_t i = 0; i < n; i++) {
-		GElf_Phdr ph;
-
-		if (gelf_getphdr(elf, (int)i, &ph) && ph.p_type == PT_DYNAMIC)
-			return read_dynamic(o, &ph);
-	}
-	return 0;
-}
-
-/* Where the restartable sequences are described, if any are (linux/rseq.h). */
-static void read_sections(Elf *elf, struct object *o)
-{
-	size_t names;
-	GElf_Shdr sh;
-
-	if (elf_getshdrstrndx(elf, &names))
-		return;
-	for (Elf_Scn *s = elf_nextscn(elf, NULL); s; s = elf_nextscn(elf, s)) {
-		const char *name =
-			gelf_getshdr(s, &sh) ? elf_strptr(elf, names, sh.sh_name) : NULL;
-		if (name && strcmp(name, "__rseq_cs") == 0) {
-			o->rseq_value = sh.sh_addr;
-			o->rseq_size = sh.sh_size;
-		}
-	}
-}
-
-static int read_headers(struct object *o)
-{
-	CLEAN(clean_elf) Elf *elf = NULL;
-	int err;
-
-	elf_version(EV_CURRENT);
-	elf = elf_begin(o->fd, ELF_C_READ, NULL);
-	if (!elf || elf_kind(elf) != ELF_K_ELF)
-		return err_set(DTPROC_EELF, "%s: not an ELF file", o->path);
-	read_sections(elf, o);
-	err = read_segments(elf, o);
-	return err ? err : read_names(elf, o);
-}
-
 /* Makes the object of an open file; takes the descriptor. */
 static int make(const char *opened, const char *path, const struct stat *st, int *fd,
 	struct object **out)
@@ -231,18 +101,17 @@ static int make(const char *opened, const char *path, const struct stat *st, int
 	o->mtime_ns = mtime_of(st);
 	o->fd = TAKE_FD(*fd);
 	o->path = strdup(path);
-	o->opened = strdup(opened);
-	if (!o->path || !o->opened)
+	o->opened = opened ? strdup(opened) : NULL;
+	if (!o->path || (opened && !o->opened))
 		return err_nomem("a path");
-	err = read_headers(o);
+	err = object_headers_read(o);
 	if (err)
 		return err;
 	*out = TAKE_PTR(o);
 	return 0;
 }
 
-/* Puts a new object into the table, or gives the one that was quicker. */
-static struct object *publish(struct object *o)
+struct object *object_publish(struct object *o)
 {
 	pthread_mutex_lock(&objects_lock);
 	list_each(it, &objects) {
@@ -302,7 +171,7 @@ static int open_as(const char *path, const char *shown, const struct object_id *
 		err = make(path, shown, &st, &fd, &o);
 		if (err)
 			return err;
-		o = publish(o);
+		o = object_publish(o);
 	}
 	*out = o;
 	return 0;
@@ -345,6 +214,45 @@ int object_open_mapped(pid_t pid, uint64_t start, uint64_t end, const char *path
 	if (open_as(buf, path, expect, out) == 0)
 		return 0;
 	return open_as(path, path, expect, out);
+}
+
+int object_adopt(
+	const char *name, const struct object_build_id *id, int *fd, struct object **out)
+{
+	struct stat st;
+	int err;
+
+	if (fstat(*fd, &st))
+		return err_errno(DTPROC_ESYS, errno, "%s", name);
+	err = make(NULL, name, &st, fd, out);
+	if (err)
+		return err;
+	(*out)->build_id = *id;
+	return 0;
+}
+
+struct object *object_get_build_id(const struct object_build_id *id)
+{
+	struct object *found = NULL;
+
+	pthread_mutex_lock(&objects_lock);
+	list_each(it, &objects) {
+		struct object *o = list_entry(it, struct object, link);
+
+		if (!id->len || o->build_id.len != id->len ||
+			memcmp(o->build_id.bytes, id->bytes, id->len) != 0)
+			continue;
+		o->refs++;
+		found = o;
+		break;
+	}
+	pthread_mutex_unlock(&objects_lock);
+	return found;
+}
+
+const struct object_build_id *object_build_id(const struct object *o)
+{
+	return &o->build_id;
 }
 
 struct object *object_get_open(const struct object_id *id)
@@ -450,7 +358,7 @@ int object_file(struct object *o)
 
 void object_file_done(struct object *o)
 {
-	if (o->fd < 0 || o->keeps_file)
+	if (o->fd < 0 || o->keeps_file || !o->opened)
 		return;
 	o->keeps_file = 1;
 	if (__atomic_add_fetch(&files_kept, 1, __ATOMIC_RELAXED) > FILES_KEPT)
@@ -497,7 +405,7 @@ static int read_once(struct object *o)
 		if (err == DTPROC_ENOMEM)
 			return err;
 		o->state = err ? OBJECT_BAD : OBJECT_READ;
-		if (!o->keeps_file)
+		if (!o->keeps_file && o->opened)
 			put_away(o);
 	} else if (o->state == OBJECT_BAD) {
 		err = err_set(DTPROC_EELF, "%s: corrupt symbol table", o->path);
@@ -539,4 +447,41 @@ int object_lookup(struct object *o, const char *name, uint64_t *value, uint32_t 
 	*value = found.value;
 	*size = found.size;
 	return 0;
+}
+
+/* The stub at an address, whose table is read when first needed; with the lock held. */
+static int find_stub(struct object *o, uint64_t value, const struct object_stub **out)
+{
+	int err = 0;
+
+	if (!o->stubs_read) {
+		err = object_file(o);
+		if (!err)
+			err = object_plt_read(o, &o->stubs);
+		object_file_done(o);
+		o->stubs_read = err != DTPROC_ENOMEM;
+	}
+	*out = object_stub_at(&o->stubs, value);
+	return err;
+}
+
+int object_name_at(struct object *o, uint64_t value, struct object_named *out)
+{
+	const struct object_symbol *s;
+	const struct object_stub *stub = NULL;
+
+	pthread_mutex_lock(&o->lock);
+	int err = read_once(o);
+
+	s = err ? NULL : object_at(o, value);
+	if (!err && !s && value >= o->plt_from && value < o->plt_to)
+		err = find_stub(o, value, &stub);
+	pthread_mutex_unlock(&o->lock);
+	if (s)
+		*out = (struct object_named){
+			object_name_of(o, s), s->value, s->size, s->kind};
+	else if (stub)
+		*out = (struct object_named){o->stubs.names + stub->name, stub->value,
+			stub->size, OBJECT_STUB};
+	return s || stub ? 1 : err;
 }

@@ -23,6 +23,7 @@ enum object_kind {
 	OBJECT_FUNCTION,
 	OBJECT_DATA,
 	OBJECT_INDIRECT, /* STT_GNU_IFUNC: the resolver, not the function */
+	OBJECT_STUB,     /* of a PLT; only object_name_at() knows it */
 };
 enum object_bind { OBJECT_GLOBAL, OBJECT_WEAK, OBJECT_LOCAL };
 
@@ -54,6 +55,28 @@ int object_open(
 int object_open_mapped(pid_t pid, uint64_t start, uint64_t end, const char *path,
 	const struct object_id *expect, struct object **out) MUST_USE;
 /*
+ * Opens what is mapped at `start` without a file: reads the ELF image that begins there
+ * by `read` (bytes copied, fewer where memory ends).  Its .dynsym and unwind tables are
+ * there; an object of its build-id that is open already is taken instead.  `name` is
+ * what to show.  *bias: as of object_bias().  EELF: there is no image.
+ */
+typedef ssize_t object_memory_fn(void *arg, uint64_t addr, void *buf, size_t len);
+int object_open_image(const char *name, uint64_t start, object_memory_fn *read, void *arg,
+	struct object **out, uint64_t *bias) MUST_USE;
+
+struct object_build_id {
+	size_t len; /* 0: the file has none */
+	unsigned char bytes[64];
+};
+/* That of the image at `start`, as its notes say; len 0: they do not. */
+void object_image_build_id(
+	uint64_t start, object_memory_fn *read, void *arg, struct object_build_id *out);
+/* An object of this build-id, with one more reference, if one is open; NULL. */
+struct object *object_get_build_id(const struct object_build_id *);
+/* Its own.  Borrowed. */
+const struct object_build_id *object_build_id(const struct object *);
+
+/*
  * The object of that file, with one more reference, if somebody has it open: whether the
  * file was written since is not looked at.  NULL.
  */
@@ -83,7 +106,8 @@ int object_rseq(const struct object *, uint64_t *value, uint64_t *size);
 int object_executable(const struct object *, uint64_t value);
 
 /*
- * Symbols.  The first call reads .symtab and .dynsym.  A file without any has none, which
+ * Symbols.  The first call reads .symtab and .dynsym, and for a stripped file what was
+ * stripped off, where that can be found (debug.c).  A file without any has none, which
  * is no error.  Those at one address stand together, preferred name first (a function
  * before others, global before weak before local, fewer leading underscores, smaller,
  * alphabet).
@@ -105,6 +129,41 @@ const struct object_symbol *object_find(
 	const struct object *, const char *name, const struct object_symbol *after);
 /* The preferred function or datum that covers `value`, or NULL.  As above. */
 const struct object_symbol *object_at(const struct object *, uint64_t value);
+
+/* What covers an address, with the stubs of a PLT. */
+struct object_named {
+	const char *name; /* "malloc@plt" for a stub */
+	uint64_t value;
+	uint32_t size;
+	uint8_t kind; /* enum object_kind */
+};
+/* 1; 0: nothing that has a name; EELF and others: the file cannot be read. */
+int object_name_at(struct object *, uint64_t value, struct object_named *out) MUST_USE;
+
+/*
+ * The name as its programmer wrote it, C++ or Rust; the caller frees it.  NULL: it is not
+ * mangled.
+ */
+enum object_demangle_flags {
+	OBJECT_DEMANGLE_SHORT = 1 << 0, /* without the types of arguments */
+};
+char *object_demangle(const char *name, int flags);
+
+/* ------------------------------------------------------ code that a program made */
+
+struct object_jit;
+enum object_jit_form {
+	OBJECT_JIT_MAP,  /* /tmp/perf-PID.map */
+	OBJECT_JIT_DUMP, /* jit-PID.dump */
+};
+int object_jit_create(struct object_jit **out) MUST_USE;
+void object_jit_destroy(struct object_jit *); /* NULL: nothing */
+/* Reads what has come to the file since the last time.  Lines that make no sense are
+ * left out. */
+int object_jit_read(struct object_jit *, int fd, enum object_jit_form) MUST_USE;
+/* The name of the code at an address, and where that lies; NULL: none. */
+const char *object_jit_at(
+	struct object_jit *, uint64_t at, uint64_t *start, uint64_t *size);
 
 /* ------------------------------------------------------- how to leave a function */
 

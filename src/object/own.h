@@ -24,24 +24,48 @@ struct object_table {
 	size_t buckets;          /* a power of two */
 };
 
+/* Stubs of the PLT: by address, with names of their own. */
+struct object_stub {
+	uint64_t value;
+	uint32_t size, name;
+};
+struct object_stubs {
+	struct object_stub *at;
+	size_t n;
+	char *names;
+};
+
 struct object {
 	struct list link; /* in the table of objects, under its lock */
 	unsigned refs;    /* under that lock */
 	uint64_t dev, ino;
 	int64_t mtime_ns;
+	struct object_build_id build_id;
 	char *path, *soname;
-	char *opened; /* what was opened, for another time */
+	char *opened; /* what was opened, for another time; NULL: fd is all there is */
 	struct object_segment *segments;
 	size_t nsegments;
 	uint64_t rseq_value, rseq_size;
-	uint64_t frames_value; /* of .eh_frame_hdr; 0: none */
-	pthread_mutex_t lock;  /* of what follows */
-	int fd;                /* -1: put away */
-	int keeps_file;        /* it stays open (object_file_done) */
-	struct cfi *cfi;       /* NULL: nobody asked yet */
+	uint64_t frames_value;     /* of .eh_frame_hdr; 0: none */
+	uint64_t plt_from, plt_to; /* where all stubs are; 0: there are none */
+	pthread_mutex_t lock;      /* of what follows */
+	int fd;                    /* -1: put away */
+	int keeps_file;            /* it stays open (object_file_done) */
+	struct cfi *cfi;           /* NULL: nobody asked yet */
 	enum { OBJECT_UNREAD, OBJECT_READ, OBJECT_BAD } state;
 	struct object_table table;
+	int stubs_read;
+	struct object_stubs stubs;
 };
+
+/* headers.c: what a file tells at once.  EELF. */
+int object_headers_read(struct object *) MUST_USE;
+
+/* Makes an object of a descriptor that has no path, and takes it; nobody finds it yet. */
+int object_adopt(const char *name, const struct object_build_id *, int *fd,
+	struct object **out) MUST_USE;
+/* Puts a new object into the table, or gives the one that was quicker. */
+struct object *object_publish(struct object *);
 
 /* The file's descriptor, opened again if need be, with the lock held.  ENOSYM. */
 int object_file(struct object *) MUST_USE;
@@ -49,6 +73,23 @@ int object_file(struct object *) MUST_USE;
 void object_file_done(struct object *);
 /* The segment whose bytes of the file hold `value`, or NULL. */
 const struct object_segment *object_segment_of(const struct object *, uint64_t value);
+
+/* Another file that has the symbols of a stripped one. */
+struct object_more {
+	void *elf; /* Elf */
+	int fd;    /* or -1 */
+	char *bytes;
+};
+/* 1: found, and the caller's to close; 0: there is none. */
+int object_more_open(void *elf, const char *path, struct object_more *out);
+void object_more_close(struct object_more *);
+
+/* Does a section of this name hold stubs? */
+int object_is_plt(const char *section);
+/* The stubs, with the file open and the symbols read. */
+int object_plt_read(struct object *, struct object_stubs *out) MUST_USE;
+const struct object_stub *object_stub_at(const struct object_stubs *, uint64_t value);
+void object_stubs_free(struct object_stubs *);
 
 void object_cfi_free(struct cfi *);
 

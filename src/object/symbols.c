@@ -24,6 +24,7 @@ struct reader {
 	VEC(struct object_symbol) symbols;
 	VEC(char) names;
 	/* When only one name is asked for: it, and the best of its symbols so far. */
+	int whole; /* a .symtab was there */
 	const char *only;
 	struct object_symbol best; /* value 0: none */
 };
@@ -145,11 +146,31 @@ static int read_sections(struct reader *r, Elf *elf)
 			return err_set(DTPROC_EELF, "%s: bad section headers", r->path);
 		if ((sh.sh_type != SHT_SYMTAB && sh.sh_type != SHT_DYNSYM) || !sh.sh_size)
 			continue;
+		r->whole |= sh.sh_type == SHT_SYMTAB;
 		err = read_section(r, elf, scn, &sh);
 		if (err)
 			return err;
 	}
 	return 0;
+}
+
+/* All symbols of a file, and what was stripped off it. */
+static int read_file(struct reader *r, int fd)
+{
+	Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
+	struct object_more more;
+	int err = elf ? read_sections(r, elf)
+		      : err_set(DTPROC_EELF, "%s: not an ELF file", r->path);
+
+	if (!err && !r->whole && !r->best.value &&
+		object_more_open(elf, r->path, &more)) {
+		/* That one is corrupt is no reason to do without the other. */
+		err = read_sections(r, more.elf) == DTPROC_ENOMEM ? DTPROC_ENOMEM : 0;
+		object_more_close(&more);
+	}
+	if (elf)
+		elf_end(elf);
+	return err;
 }
 
 static int by_underscores(const char *a, const char *b)
@@ -233,12 +254,8 @@ int object_table_read(int fd, const char *path, struct object_table *out)
 {
 	struct reader r = {.path = path};
 	struct object_table t = {0};
-	Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
-	int err = elf ? read_sections(&r, elf)
-		      : err_set(DTPROC_EELF, "%s: not an ELF file", path);
+	int err = read_file(&r, fd);
 
-	if (elf)
-		elf_end(elf);
 	t.names = shrink(r.names.at, r.names.n);
 	t.at = shrink(r.symbols.at, r.symbols.n * sizeof *t.at);
 	if (!err) {
@@ -259,12 +276,8 @@ int object_table_scan(
 	int fd, const char *path, const char *name, struct object_symbol *out)
 {
 	struct reader r = {.path = path, .only = name};
-	Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
-	int err = elf ? read_sections(&r, elf)
-		      : err_set(DTPROC_EELF, "%s: not an ELF file", path);
+	int err = read_file(&r, fd);
 
-	if (elf)
-		elf_end(elf);
 	if (!err)
 		*out = r.best;
 	return err;

@@ -105,4 +105,91 @@ void stack_walker_reset(struct stack_walker *, const struct stack_source *);
 size_t stack_walk(struct stack_walker *, const struct stack_regs *,
 	struct stack_frame *frames, size_t room, enum stack_end *end);
 
+/* ------------------------------------------------------------------ spaces */
+
+/* One mapping, as of /proc/PID/maps. */
+struct stack_map {
+	dtproc_addr start, end;
+	uint64_t offset, dev, inode; /* inode 0: no file */
+	int executable;
+	const char *path; /* "" for anonymous memory */
+};
+
+struct stack_space_options {
+	pid_t pid;   /* whose files are opened, also by its root directory; 0: nobody's */
+	pid_t inner; /* its number in its own namespace, by which a JIT calls its files */
+	/* Reads memory, for objects without a file (the vDSO).  NULL: there is none. */
+	void *arg;
+	ssize_t (*read)(void *arg, dtproc_addr, void *buf, size_t len);
+};
+
+/*
+ * The address space of a process: what is mapped, and what was, with the time at which
+ * it came and went (any clock that goes forward, the caller's).  So an address that was
+ * recorded is named after its object has left, by dlclose, exec or exit: the last
+ * 1,024 mappings that left are kept.  Objects are opened when somebody asks.
+ */
+struct stack_space;
+#define STACK_NOW UINT64_MAX
+
+int stack_space_create(
+	const struct stack_space_options *, struct stack_space **out) MUST_USE;
+void stack_space_destroy(struct stack_space *); /* NULL: nothing */
+/* What is mapped from `when` on, by address.  ENOMEM: as it was before. */
+int stack_space_update(struct stack_space *, const struct stack_map *maps, size_t n,
+	uint64_t when) MUST_USE;
+/* Opens every object with code now, so that nothing can take it away. */
+void stack_space_keep(struct stack_space *);
+/* How often something left that had been asked for: whoever cached rules is out of date.
+ */
+uint64_t stack_space_changes(const struct stack_space *);
+
+/* As it was at that time: `when` STACK_NOW, or one of the caller's clock. */
+struct stack_view {
+	struct stack_space *space;
+	uint64_t when;
+};
+/* A source for walks; the view must stay. */
+struct stack_source stack_view_source(const struct stack_view *);
+
+struct stack_name {
+	const char *object; /* short name: "libc.so.6"; "" none */
+	const char *path;   /* of the object's file; "" none */
+	const char *symbol; /* as the file has it, "malloc@plt" for stubs; NULL: none */
+	dtproc_addr start;  /* of the symbol, or without one of the object (its bias) */
+	uint64_t size;      /* of the symbol; 0: not known */
+	uint64_t value;     /* the address as the file counts; 0 without an object */
+	uint8_t kind;       /* enum object_kind */
+};
+/*
+ * What an address is called: 1; 0: nothing is known of it, and all is "" or 0.  The texts
+ * stay until the next stack_space_update().
+ */
+int stack_space_name(
+	struct stack_space *, dtproc_addr, uint64_t when, struct stack_name *out);
+
+/* -------------------------------------------------------------------- cores */
+
+/*
+ * A core file: its threads, and its space, which is read from the file and from the
+ * program's and libraries' own (by path, if they have the build-id of those that ran).
+ * One that is truncated or damaged gives what can be had.
+ */
+struct stack_core;
+struct stack_core_thread {
+	pid_t tid;
+	struct user_regs_struct regs;
+};
+
+/* EELF: not a core file of this CPU; ENOSYM: it cannot be opened. */
+int stack_core_open(const char *path, struct stack_core **out) MUST_USE;
+void stack_core_close(struct stack_core *);      /* NULL: nothing */
+pid_t stack_core_pid(const struct stack_core *); /* 0: the file does not tell */
+/* The name of the process, at most 15 characters; "". */
+const char *stack_core_name(const struct stack_core *);
+/* The thread that died comes first.  Borrowed. */
+const struct stack_core_thread *stack_core_threads(const struct stack_core *, size_t *n);
+/* Borrowed; for views and names (`when` STACK_NOW). */
+struct stack_space *stack_core_space(const struct stack_core *);
+
 #endif

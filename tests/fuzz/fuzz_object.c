@@ -32,6 +32,7 @@ static void look_at_rules(struct object *o, uint64_t from)
 static void look_around(struct object *o)
 {
 	const struct object_symbol *at;
+	struct object_named named;
 	uint64_t bias = 0;
 	int64_t offset;
 	unsigned reg;
@@ -47,9 +48,40 @@ static void look_around(struct object *o)
 		promise(object_find(o, object_name_of(o, &at[i]), NULL) != NULL);
 		promise(i == 0 || at[i - 1].value <= at[i].value);
 		(void)object_at(o, at[i].value + 1);
+		promise(object_name_at(o, at[i].value, &named) == 1);
 		if (i < 64)
 			(void)object_frame(o, at[i].value, &reg, &offset);
 	}
+}
+
+/* The same bytes as an image in memory. */
+struct memory {
+	const uint8_t *data;
+	size_t size;
+};
+
+static ssize_t read_memory(void *arg, uint64_t at, void *buf, size_t len)
+{
+	const struct memory *m = arg;
+
+	if (at < 0x10000 || at - 0x10000 >= m->size)
+		return 0;
+	at -= 0x10000;
+	len = len < m->size - at ? len : m->size - at;
+	memcpy(buf, m->data + at, len);
+	return (ssize_t)len;
+}
+
+static void look_at_image(const uint8_t *data, size_t size)
+{
+	struct memory m = {data, size};
+	struct object *o;
+	uint64_t bias;
+
+	if (object_open_image("fuzz", 0x10000, read_memory, &m, &o, &bias))
+		return;
+	look_around(o);
+	object_unref(o);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -66,5 +98,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		object_unref(o);
 	}
 	close(fd);
+	look_at_image(data, size);
 	return 0;
 }

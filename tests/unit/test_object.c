@@ -8,6 +8,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <link.h>
+#include <lzma.h>
 #include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -244,6 +245,150 @@ static void corrupt_files(void **state)
 	unlink(path);
 }
 
+/* ------------------------------------------------------- what else has a name */
+
+/* Calls by way of a PLT find their stub by its name. */
+static void stubs_have_names(void **state)
+{
+	struct object *o = open_self();
+	struct object_named named;
+	int stubs = 0, fopens = 0;
+
+	for (uint64_t value = 0; value < (1 << 20); value += 8) {
+		if (object_name_at(o, value, &named) != 1 || named.kind != OBJECT_STUB)
+			continue;
+		stubs++;
+		fopens += !strncmp(named.name, "fopen", 5);
+		assert_true(value - named.value < named.size);
+		assert_non_null(strstr(named.name, "@plt"));
+	}
+	assert_true(stubs > 10);
+	assert_true(fopens > 0);
+	object_unref(o);
+}
+
+static void demangled(void **state)
+{
+	static const struct {
+		const char *name, *full, *brief;
+	} rows[] = {
+		{"_ZN5shape4areaEiPKc", "shape::area(int, char const*)", "shape::area"},
+		{"_ZN4core3fmt5write17h0123456789abcdefE", "core::fmt::write",
+			"core::fmt::write"},
+		{"_RNvC3foo3bar", "foo::bar", "foo::bar"},
+		{"main", NULL, NULL},
+		{"_start", NULL, NULL},
+		{"_Z", NULL, NULL},
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+		for (int flags = 0; flags < 2; flags++) {
+			char *text = object_demangle(rows[i].name, flags);
+			const char *wanted = flags ? rows[i].brief : rows[i].full;
+
+			assert_int_equal(!text, !wanted);
+			if (text)
+				assert_string_equal(text, wanted);
+			free(text);
+		}
+}
+
+__attribute__((noinline, used)) static int stripped_off(int a)
+{
+	__asm__ volatile("" : "+r"(a));
+	return a;
+}
+
+static char folder[] = "/tmp/dtproc-object-XXXXXX";
+
+static int command(const char *fmt, ...)
+{
+	char line[2048];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(line, sizeof line, fmt, args);
+	va_end(args);
+	return system(line);
+}
+
+/* The stripped file `name` knows the function again. */
+static void assert_knows(const char *name)
+{
+	char path[256];
+	struct object *o = NULL;
+	uint64_t value = 0;
+	uint32_t size = 0;
+
+	snprintf(path, sizeof path, "%s/%s", folder, name);
+	assert_int_equal(object_open(path, NULL, &o), 0);
+	if (object_lookup(o, "stripped_off", &value, &size))
+		fail_msg("%s: %s", name, err_text());
+	assert_true(size > 0);
+	object_unref(o);
+}
+
+static void make_debugdata(const char *from, const char *to)
+{
+	static uint8_t plain[4 << 20], packed[4 << 20];
+	size_t n = 0;
+	FILE *f = fopen(from, "rb");
+	size_t len = fread(plain, 1, sizeof plain, f);
+
+	fclose(f);
+	assert_true(len > 0 && len < sizeof plain);
+	assert_int_equal(lzma_easy_buffer_encode(6, LZMA_CHECK_CRC64, NULL, plain, len,
+				 packed, &n, sizeof packed),
+		LZMA_OK);
+	f = fopen(to, "wb");
+	fwrite(packed, 1, n, f);
+	fclose(f);
+}
+
+/* What was stripped off is found again: by .gnu_debuglink, and in .gnu_debugdata. */
+static void stripped_files(void **state)
+{
+	char from[256], to[256];
+	uint64_t value;
+	uint32_t size;
+	struct object *o = NULL;
+
+	if (command("command -v objcopy >/dev/null 2>&1"))
+		skip();
+	assert_non_null(mkdtemp(folder));
+	assert_int_equal(command("cp /proc/%d/exe %s/whole && cd %s && "
+				 "strip -o bare whole && mkdir .debug && "
+				 "objcopy --only-keep-debug whole .debug/whole.debug && "
+				 "cp bare linked && cd .debug && "
+				 "objcopy --add-gnu-debuglink=whole.debug ../linked",
+				 (int)getpid(), folder, folder),
+		0);
+	snprintf(from, sizeof from, "%s/bare", folder);
+	assert_int_equal(object_open(from, NULL, &o), 0);
+	assert_int_equal(object_lookup(o, "stripped_off", &value, &size), DTPROC_ENOSYM);
+	object_unref(o);
+	assert_knows("linked");
+	snprintf(from, sizeof from, "%s/.debug/whole.debug", folder);
+	snprintf(to, sizeof to, "%s/packed", folder);
+	make_debugdata(from, to);
+	assert_int_equal(command("cd %s && objcopy --add-section .gnu_debugdata=packed "
+				 "bare mini",
+				 folder),
+		0);
+	assert_knows("mini");
+	/* One that is damaged is none. */
+	assert_int_equal(command("cd %s && head -c 1000 packed >cut && objcopy "
+				 "--add-section .gnu_debugdata=cut bare bad",
+				 folder),
+		0);
+	snprintf(from, sizeof from, "%s/bad", folder);
+	assert_int_equal(object_open(from, NULL, &o), 0);
+	assert_int_equal(object_lookup(o, "stripped_off", &value, &size), DTPROC_ENOSYM);
+	object_unref(o);
+	(void)command("rm -r %s", folder);
+	assert_int_equal(stripped_off(1), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -251,6 +396,9 @@ int main(void)
 		cmocka_unit_test(symbols_of_self),
 		cmocka_unit_test(lookup_is_find),
 		cmocka_unit_test(frame_at_an_entry),
+		cmocka_unit_test(stubs_have_names),
+		cmocka_unit_test(demangled),
+		cmocka_unit_test(stripped_files),
 		cmocka_unit_test(bias_of_mapping),
 		cmocka_unit_test(sharing),
 		cmocka_unit_test(libc_by_soname),
