@@ -3,7 +3,7 @@
  * stacks PID [SECONDS]: stops a process, walks the stack of its first thread again and
  * again, and prints frames a second.  With elfutils' dwfl and libunwind (remote, cached)
  * beside it, where they are there: name, frames of the stack, frames a second.  Without
- * SECONDS, or of a core file (a path with a slash): our frames, one a line.
+ * SECONDS: our frames, one a line.  Of a core file, too (a path with a slash).
  */
 #include <elfutils/libdwfl.h>
 #include <errno.h>
@@ -116,32 +116,6 @@ static void print(void)
 	printf("%s\n", ends[end]);
 }
 
-static int print_core(const char *path)
-{
-	struct stack_core *core;
-	size_t n;
-
-	if (stack_core_open(path, &core)) {
-		fprintf(stderr, "stacks: %s\n", err_text());
-		return 1;
-	}
-	const struct stack_core_thread *threads = stack_core_threads(core, &n);
-
-	view.space = stack_core_space(core);
-	source = stack_view_source(&view);
-	if (stack_walker_create(&source, &walker))
-		return 1;
-	printf("%s %d\n", stack_core_name(core), (int)stack_core_pid(core));
-	for (size_t i = 0; i < n; i++) {
-		stack_regs_from(&threads[i].regs, &regs);
-		printf("thread %d\n", (int)threads[i].tid);
-		print();
-	}
-	stack_walker_destroy(walker);
-	stack_core_close(core);
-	return 0;
-}
-
 /* ---------------------------------------------------------------- elfutils */
 
 static Dwfl *dwfl;
@@ -216,14 +190,67 @@ static void measure_libunwind(void)
 }
 #endif
 
+/* ------------------------------------------------------------------- cores */
+
+static void measure_core_by_dwfl(const char *path)
+{
+	static const Dwfl_Callbacks callbacks = {
+		.find_elf = dwfl_build_id_find_elf,
+		.find_debuginfo = dwfl_standard_find_debuginfo,
+	};
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	Elf *elf = fd < 0 ? NULL : elf_begin(fd, ELF_C_READ_MMAP, NULL);
+
+	dwfl = dwfl_begin(&callbacks);
+	if (!elf || !dwfl || dwfl_core_file_report(dwfl, elf, NULL) < 0 ||
+		dwfl_report_end(dwfl, NULL, NULL) || dwfl_core_file_attach(dwfl, elf) < 0)
+		return;
+	measure("dwfl", by_dwfl);
+	dwfl_end(dwfl);
+	elf_end(elf);
+	close(fd);
+}
+
+/* A core's first thread is measured, or all are printed. */
+static int look_at_core(const char *path)
+{
+	struct stack_core *core;
+	size_t n;
+
+	if (stack_core_open(path, &core)) {
+		fprintf(stderr, "stacks: %s\n", err_text());
+		return 1;
+	}
+	const struct stack_core_thread *threads = stack_core_threads(core, &n);
+
+	view.space = stack_core_space(core);
+	source = stack_view_source(&view);
+	if (stack_walker_create(&source, &walker))
+		return 1;
+	pid = threads[0].tid;
+	stack_regs_from(&threads[0].regs, &regs);
+	if (seconds > 0) {
+		measure("dtproc", ours);
+		measure_core_by_dwfl(path);
+	}
+	for (size_t i = 0; i < n && seconds == 0; i++) {
+		stack_regs_from(&threads[i].regs, &regs);
+		printf("thread %d\n", (int)threads[i].tid);
+		print();
+	}
+	stack_walker_destroy(walker);
+	stack_core_close(core);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	int status;
 
-	if (argc > 1 && strchr(argv[1], '/'))
-		return print_core(argv[1]);
-	pid = argc > 1 ? atoi(argv[1]) : 0;
 	seconds = argc > 2 ? atof(argv[2]) : 0;
+	if (argc > 1 && strchr(argv[1], '/'))
+		return look_at_core(argv[1]);
+	pid = argc > 1 ? atoi(argv[1]) : 0;
 	if (pid <= 0 || ptrace(PTRACE_ATTACH, pid, 0, 0) ||
 		waitpid(pid, &status, __WALL) != pid) {
 		fprintf(stderr, "stacks PID [SECONDS]: %s\n", strerror(errno));

@@ -252,6 +252,60 @@ DTPROC_API uint64_t dtproc_bkpt_hits(const struct dtproc_bkpt *);
 DTPROC_API DTPROC_MUST_USE int dtproc_proc_symbol(struct dtproc_proc *,
 	const char *object, const char *name, dtproc_addr *addr, size_t *size);
 
+/* ---------------------------------------------------------- names and stacks */
+
+/* What an address is called.  The texts stay until the next such call on the handle. */
+struct dtproc_symbol {
+	const char *object; /* short name: "libc.so.6"; "": nothing is known */
+	const char *path;   /* of its file; "": none, as for a JIT's code */
+	const char *symbol; /* "malloc"; "malloc@plt" for a stub; NULL: no name */
+	dtproc_addr start;  /* of the symbol, or without one of the object */
+	uint64_t size;      /* of the symbol; 0: not known */
+};
+
+/*
+ * Names `n` addresses; returns how many of them belong to something.  `when`: 0 for now,
+ * or a time of CLOCK_MONOTONIC in nanoseconds, for an address that was recorded then:
+ * what has left by dlclose, exec or exit since keeps its names, as far as this call (or
+ * dtproc_proc_stack) saw it.  Mappings are looked at once a call, so ask for many at
+ * once. Nobody is stopped; any handle, also of a victim at its end.  Locks the handle.
+ * May block: for the files that are read.
+ */
+DTPROC_API DTPROC_MUST_USE long dtproc_proc_symbols_at(struct dtproc_proc *,
+	const dtproc_addr *at, size_t n, uint64_t when, struct dtproc_symbol *out);
+/*
+ * The name as its programmer wrote it (C++, Rust), with the types of arguments or, by
+ * `brief` not 0, without; the caller frees it.  NULL: it is not mangled.
+ */
+DTPROC_API char *dtproc_demangle(const char *symbol, int brief);
+
+enum dtproc_frame_flags {
+	DTPROC_FRAME_EXACT = 1 << 0,  /* pc is the next instruction, not a return address:
+					 look names up at pc, else at pc - 1 */
+	DTPROC_FRAME_SIGNAL = 1 << 1, /* the kernel made this frame, for a signal */
+	DTPROC_FRAME_POINTER = 1 << 2, /* found by a frame pointer */
+	DTPROC_FRAME_GUESS = 1 << 3,   /* by a look at the stack: it may be wrong */
+};
+
+struct dtproc_frame {
+	dtproc_addr pc;
+	dtproc_addr cfa; /* the caller's stack pointer; 0: not known */
+	unsigned flags;  /* enum dtproc_frame_flags */
+};
+
+/* The IDs of all threads, at most `room` of them; returns how many there are.  Locks the
+ * handle.  May block: as dtproc_proc_stop().  ESTATE: the handle is read-only. */
+DTPROC_API DTPROC_MUST_USE long dtproc_proc_threads(
+	struct dtproc_proc *, pid_t *tids, size_t room);
+/*
+ * The stack of a thread while the victim idles or is stopped, innermost frame first, at
+ * most `room` frames; returns how many.  No frame pointers are needed.  ESTATE: it runs,
+ * or the handle is read-only; ENOPROC: it has no such thread.  Locks the handle.  May
+ * block: for the files that are read.
+ */
+DTPROC_API DTPROC_MUST_USE long dtproc_proc_stack(
+	struct dtproc_proc *, pid_t tid, struct dtproc_frame *frames, size_t room);
+
 /* ------------------------------------------------------------- notifications */
 
 enum dtproc_notice_kind {

@@ -18,6 +18,8 @@
 #include <victim/victim.h>
 #include <wire/proto.h>
 
+#include <sys/user.h>
+
 struct hold_session;
 
 /* ------------------------------------------------------------------ session */
@@ -93,6 +95,11 @@ void hold_leave(struct hold_guard *);
 
 /* A fresh copy of the victim's mappings; the caller frees it (victim_maps_free). */
 int hold_maps(struct dtproc_proc *, struct victim_maps *out) MUST_USE;
+
+/* Its threads, stopped for the moment; the caller frees the list. */
+int hold_threads(struct dtproc_proc *, struct wire_thread **out, size_t *n) MUST_USE;
+/* Registers of a thread while all are stopped.  ESTATE: it runs; ENOPROC: no such one. */
+int hold_regs(struct dtproc_proc *, pid_t tid, struct user_regs_struct *out) MUST_USE;
 
 /*
  * Follows the run-time linker from now on, over every exec: what it loads or unloads is a
