@@ -122,6 +122,24 @@ int arch_jump_target(const uint8_t *bytes, size_t n, dtproc_addr from,
 	const struct user_regs_struct *regs, arch_read_fn *rd, void *cookie,
 	dtproc_addr *target);
 
+/*
+ * An argument of a static probe (sys/sdt.h).  Registers by number; memory is at base +
+ * index * scale + value; the address of a symbol is to be added to the value.
+ */
+#define ARCH_NO_REG (~0u)
+struct arch_operand {
+	enum { ARCH_OPERAND_CONST, ARCH_OPERAND_REG, ARCH_OPERAND_MEMORY } kind;
+	int64_t value;
+	unsigned size; /* bytes: 1, 2, 4, 8 */
+	int is_signed;
+	unsigned base, index, scale;
+	unsigned shift;     /* register: bits below it */
+	const char *symbol; /* in the text; NULL: none */
+	size_t symbol_len;
+};
+/* Reads one as the note has it; 1; 0: it is none, or none that can be had. */
+int arch_sdt_operand(const char *text, size_t n, struct arch_operand *out);
+
 /* ---------------------------------------------------------- system calls */
 
 /* Bytes of the system call instruction. */

@@ -58,6 +58,7 @@ static void let_run(struct keeper *k, enum wire_end mode)
 	STEP(END_HELD);
 	if (RULE(H5, text))
 		sites_lift(k);
+	semaphores_lower(k);
 	STEP(END_LIFTED);
 	guard_remove(k);
 	if (k->state != WIRE_ST_GONE && mode == WIRE_END_STOPPED && RULE(A9, stopped))
@@ -167,6 +168,7 @@ int end_repair(struct keeper *k)
 	code = stops_try_hold(k);
 	STEP(REPAIR_HELD);
 	sites_lift(k);
+	semaphores_lower(k);
 	rewind_dropped(k);
 	STEP(REPAIR_LIFTED);
 	take_back(k);

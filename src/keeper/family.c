@@ -103,6 +103,8 @@ static void let_child_go(struct keeper *k, struct task *t)
 	t->run = TASK_STOPPED;
 	if (mem < 0)
 		mem = open_hidden(k, t);
+	if (mem >= 0)
+		semaphores_clean_copy(k, mem);
 	if (mem < 0 || (RULE(F2, clean) && sites_clean_copy(k, mem))) {
 		/* It stays with us and passes over its traps: better than to die of one.
 		 */

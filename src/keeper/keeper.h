@@ -132,12 +132,13 @@ struct keeper {
 	int victim; /* while it starts: pidfd of the process that is meant; -1 */
 	int signal_fd;
 
-	struct hash tasks;  /* by tid: struct task */
-	struct hash sites;  /* by address: struct site */
-	struct hash slots;  /* by slot address: struct site */
-	struct hash births; /* by tid: told by the parent or seen, not both yet */
-	unsigned unborn;    /* told, not seen: their memory has our traps still */
-	struct hash former; /* by address: the byte under a trap, once set */
+	struct hash tasks;      /* by tid: struct task */
+	struct hash sites;      /* by address: struct site */
+	struct hash slots;      /* by slot address: struct site */
+	struct hash semaphores; /* by address: struct semaphore */
+	struct hash births;     /* by tid: told by the parent or seen, not both yet */
+	unsigned unborn;        /* told, not seen: their memory has our traps still */
+	struct hash former;     /* by address: the byte under a trap, once set */
 	VEC(struct slot_area) areas;
 	VEC(struct slot_code) staged; /* slots filled, not written to the victim yet */
 	dtproc_addr staged_at;
@@ -333,9 +334,12 @@ long sites_write(struct keeper *, dtproc_addr, const void *buf, size_t len);
 
 /* ------------------------------------------------------------------- place.c */
 
-/* What a site of a request has besides its address; *out: free(3), or NULL. */
-int place_make(const struct wire_site *, const struct wire_operands *,
+/* What a site of a request has besides its address; *out may be NULL. */
+int place_make(struct keeper *, const struct wire_site *, const struct wire_operands *,
 	struct place **out) MUST_USE;
+/* Is its memory there still? */
+enum place_memory { PLACE_STAYS, PLACE_GONE };
+void place_free(struct keeper *, struct place *, enum place_memory);
 /* Has it arguments of its own?  Argument n of such a one; 0 or -1. */
 int place_has_args(const struct place *);
 int place_arg(
@@ -343,6 +347,20 @@ int place_arg(
 /* Does a task that has hit the trap make it fire? */
 int place_fires(
 	struct keeper *, struct task *, const struct site *, const struct place *);
+
+/* --------------------------------------------------------------- semaphore.c */
+
+/* One more, or one less, that wants it raised. */
+int semaphore_raise(struct keeper *, dtproc_addr) MUST_USE;
+void semaphore_lower(struct keeper *, dtproc_addr);
+/* As semaphore_lower() where its memory has gone. */
+void semaphore_forget(struct keeper *, dtproc_addr);
+/* Lowers them in the memory of a child that has a copy. */
+void semaphores_clean_copy(struct keeper *, int mem);
+/* All memory has gone (exec). */
+void semaphores_forget(struct keeper *);
+/* Lowers all that the ledger has, a dead keeper's too. */
+void semaphores_lower(struct keeper *);
 
 /* -------------------------------------------------------------------- home.c */
 

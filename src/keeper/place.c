@@ -11,36 +11,45 @@
 #include <string.h>
 
 struct place {
-	dtproc_addr from, to;
+	dtproc_addr from, to, semaphore;
 	uint8_t own_args, n_args;
 	struct wire_operand arg[];
 };
 
 static int is_plain(const struct wire_site *w)
 {
-	return !w->to && !(w->flags & WIRE_SITE_OPERANDS);
+	return !w->to && !w->semaphore && !(w->flags & WIRE_SITE_OPERANDS);
 }
 
 static int is_sound(const struct wire_operand *o)
 {
 	return o->size == 1 || o->size == 2 || o->size == 4 || o->size == 8 ||
-	       o->kind == WIRE_OPERAND_NONE || o->kind == WIRE_OPERAND_CONST;
+	       o->kind == WIRE_OPERAND_NONE;
 }
 
-int place_make(
-	const struct wire_site *w, const struct wire_operands *all, struct place **out)
+static int check(const struct wire_site *w, const struct wire_operands *all)
 {
-	struct place *p;
-
-	*out = NULL;
-	if (is_plain(w))
-		return 0;
 	if (w->operands > WIRE_OPERANDS_MAX || w->operand > all->n ||
 		w->operands > all->n - w->operand)
 		return err_set(DTPROC_EPROTO, "a site's arguments are not there");
 	for (unsigned i = 0; i < w->operands; i++)
 		if (!is_sound(&all->at[w->operand + i]))
 			return err_set(DTPROC_EPROTO, "a site's argument has no size");
+	return 0;
+}
+
+int place_make(struct keeper *k, const struct wire_site *w,
+	const struct wire_operands *all, struct place **out)
+{
+	struct place *p;
+	int err;
+
+	*out = NULL;
+	if (is_plain(w))
+		return 0;
+	err = check(w, all);
+	if (err)
+		return err;
 	p = calloc(1, sizeof *p + w->operands * sizeof *p->arg);
 	if (!p)
 		return err_nomem("a site");
@@ -50,8 +59,22 @@ int place_make(
 	p->n_args = w->operands;
 	if (p->n_args)
 		memcpy(p->arg, all->at + w->operand, p->n_args * sizeof *p->arg);
+	p->semaphore = w->semaphore;
+	if (p->semaphore && (err = semaphore_raise(k, p->semaphore))) {
+		free(p);
+		return err;
+	}
 	*out = p;
 	return 0;
+}
+
+void place_free(struct keeper *k, struct place *p, enum place_memory memory)
+{
+	if (p && p->semaphore && memory == PLACE_STAYS)
+		semaphore_lower(k, p->semaphore);
+	else if (p && p->semaphore)
+		semaphore_forget(k, p->semaphore);
+	free(p);
 }
 
 static int get_reg(struct task *t, unsigned reg, uint64_t *out)
@@ -89,8 +112,8 @@ static int get_operand(
 
 	switch (o->kind) {
 	case WIRE_OPERAND_CONST:
-		*out = (uint64_t)o->value;
-		return 0;
+		v = (uint64_t)o->value;
+		break;
 	case WIRE_OPERAND_REG:
 		if (get_reg(t, o->base, &v))
 			return -1;

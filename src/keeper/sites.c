@@ -254,19 +254,21 @@ static void give_slot(struct keeper *k, struct site *s)
 	s->slot = 0;
 }
 
-static void drop_user(struct site *s, size_t i)
+static void drop_user(
+	struct keeper *k, struct site *s, size_t i, enum place_memory memory)
 {
 	struct site_user *u = &s->users.at[i];
 
-	free(u->place);
+	place_free(k, u->place, memory);
 	s->users.n--;
 	memmove(u, u + 1, (s->users.n - i) * sizeof *u);
 }
 
-static void drop_users(struct site *s)
+/* All of them; their memory has gone. */
+static void drop_users(struct keeper *k, struct site *s)
 {
 	for (size_t i = 0; i < s->users.n; i++)
-		free(s->users.at[i].place);
+		place_free(k, s->users.at[i].place, PLACE_GONE);
 	vec_free(&s->users);
 }
 
@@ -274,7 +276,7 @@ static void site_free(struct keeper *k, struct site *s)
 {
 	hash_take(&k->sites, s->addr);
 	give_slot(k, s);
-	drop_users(s);
+	drop_users(k, s);
 	free(s);
 }
 
@@ -293,27 +295,27 @@ void site_forget(struct keeper *k, struct site *s)
 	give_slot(k, s);
 	for (size_t i = s->users.n; i-- > 0;)
 		if (s->users.at[i].kind == WIRE_SITE_PROBE)
-			drop_user(s, i);
+			drop_user(k, s, i, PLACE_GONE);
 	if (!s->users.n)
 		site_free(k, s);
 }
 
 /* The late ones stay behind. */
-static int add_user(
-	struct site *s, const struct wire_site *w, const struct wire_operands *operands)
+static int add_user(struct keeper *k, struct site *s, const struct wire_site *w,
+	const struct wire_operands *operands)
 {
 	struct site_user u = {.user = w->user,
 		.kind = w->kind,
 		.program = w->program,
 		.probe = w->probe,
 		.late = w->flags & WIRE_SITE_LATE};
-	int code = place_make(w, operands, &u.place);
+	int code = place_make(k, w, operands, &u.place);
 	size_t at = s->users.n;
 
 	if (!code)
 		code = vec_push(&s->users, u);
 	if (code) {
-		free(u.place);
+		place_free(k, u.place, PLACE_STAYS);
 		return code;
 	}
 	for (; !u.late && at > 0 && s->users.at[at - 1].late; at--) {
@@ -341,7 +343,7 @@ void site_want(
 		w->result = DTPROC_ENOMEM;
 		return;
 	}
-	w->result = add_user(s, w, operands);
+	w->result = add_user(k, s, w, operands);
 	if (!w->result)
 		s->events = (uint8_t)(s->events + (w->kind == WIRE_SITE_EVENT));
 	else if (!s->users.n)
@@ -364,7 +366,7 @@ void site_unwant(struct keeper *k, dtproc_addr addr, uint32_t user)
 	s->events = 0;
 	for (size_t i = s->users.n; i-- > 0;) {
 		if (s->users.at[i].user == user)
-			drop_user(s, i);
+			drop_user(k, s, i, PLACE_STAYS);
 		else
 			s->events = (uint8_t)(s->events +
 					      (s->users.at[i].kind == WIRE_SITE_EVENT));
@@ -381,9 +383,10 @@ void sites_forget(struct keeper *k)
 		struct site *s = k->sites.slots[i].value;
 		s->planted = 0;
 		ledger_leave(k, s);
-		drop_users(s);
+		drop_users(k, s);
 		free(s);
 	}
+	semaphores_forget(k);
 	hash_free(&k->sites);
 	hash_free(&k->slots);
 	hash_free(&k->former);

@@ -45,6 +45,7 @@ static void destroy(struct object *o)
 	object_table_free(&o->table);
 	object_stubs_free(&o->stubs);
 	object_cfi_free(o->cfi);
+	object_sdts_free(&o->sdts);
 	pthread_mutex_destroy(&o->lock);
 	put_away(o);
 	free(o->segments);
@@ -391,6 +392,24 @@ size_t object_read(struct object *o, uint64_t value, void *buf, size_t len)
 	object_file_done(o);
 	pthread_mutex_unlock(&o->lock);
 	return got < 0 ? 0 : (size_t)got;
+}
+
+int object_sdts(struct object *o, const struct object_sdt **at, size_t *n)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&o->lock);
+	if (!o->sdts_read && !(err = object_file(o))) {
+		err = object_sdts_read(o->fd, o->path, &o->sdts);
+		o->sdts_read = err != DTPROC_ENOMEM;
+		object_file_done(o);
+	}
+	pthread_mutex_unlock(&o->lock);
+	if (err)
+		return err;
+	*at = o->sdts.at;
+	*n = o->sdts.n;
+	return 0;
 }
 
 /* Reads the symbols, once; a failure stays one. */

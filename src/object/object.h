@@ -149,6 +149,15 @@ enum object_demangle_flags {
 };
 char *object_demangle(const char *name, int flags);
 
+/* A static probe of <sys/sdt.h>. */
+struct object_sdt {
+	uint64_t value;     /* of its instruction */
+	uint64_t semaphore; /* value of a 16-bit counter; 0: none */
+	const char *provider, *name, *args;
+};
+/* The static probes of the file, in its order. */
+int object_sdts(struct object *, const struct object_sdt **at, size_t *n) MUST_USE;
+
 /* ------------------------------------------------------ code that a program made */
 
 struct object_jit;

@@ -35,6 +35,13 @@ struct object_stubs {
 	char *names;
 };
 
+/* Static probes, once read. */
+struct object_sdts {
+	struct object_sdt *at;
+	size_t n;
+	char *text;
+};
+
 struct object {
 	struct list link; /* in the table of objects, under its lock */
 	unsigned refs;    /* under that lock */
@@ -56,6 +63,8 @@ struct object {
 	struct object_table table;
 	int stubs_read;
 	struct object_stubs stubs;
+	struct object_sdts sdts;
+	int sdts_read;
 };
 
 /* headers.c: what a file tells at once.  EELF. */
@@ -92,6 +101,9 @@ const struct object_stub *object_stub_at(const struct object_stubs *, uint64_t v
 void object_stubs_free(struct object_stubs *);
 
 void object_cfi_free(struct cfi *);
+/* Reads the static probes of an open file. */
+int object_sdts_read(int fd, const char *path, struct object_sdts *out) MUST_USE;
+void object_sdts_free(struct object_sdts *);
 
 /* Reads all symbols of an open file; the result is the caller's to object_table_free().
  */

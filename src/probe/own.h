@@ -23,7 +23,7 @@ struct probe_provider {
 };
 
 extern const struct probe_provider probe_pid_provider, probe_proc_provider,
-	probe_rtld_provider, probe_tick_provider;
+	probe_rtld_provider, probe_tick_provider, probe_usdt_provider;
 
 /*
  * One object in a victim.  It stays when the object leaves, for names point into it, and
@@ -57,7 +57,16 @@ struct probe_victim {
 	uint32_t epoch;                     /* of the table when its image came */
 	uint32_t generation;                /* of that image */
 	VEC(struct probe_skipped) skipped;
+	VEC(char *) usdt; /* names of providers: python4711 */
 };
+
+/* Victims by number: those that are held, and those that are known. */
+struct probe_pids {
+	pid_t *at;
+	size_t n, room;
+};
+int probe_pids_known(struct probe_table *, struct probe_pids *) MUST_USE;
+void probe_pids_free(struct probe_pids *);
 
 /*
  * A probe with the chain of its hash bucket.  When its module has left it is *vacant*:
@@ -91,6 +100,9 @@ struct probe_table {
  */
 int probe_intern(struct probe_table *, const struct probe *wanted,
 	const struct probe_module *module, const struct probe **out) MUST_USE;
+/* As probe_each(), for what is there and came since an epoch. */
+long probe_each_existing(struct probe_table *, uint32_t since, const struct probe_desc *,
+	probe_fn *fn, void *arg) MUST_USE;
 void probe_set_why(struct probe_table *, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 

@@ -28,8 +28,9 @@ enum probe_kind {
 
 /* One place at which a probe fires. */
 struct probe_place {
-	dtproc_addr addr;     /* or WIRE_MOMENTS and a moment */
-	dtproc_addr from, to; /* when the jump there leaves this range; to 0: always */
+	dtproc_addr addr;      /* or WIRE_MOMENTS and a moment */
+	dtproc_addr from, to;  /* when the jump there leaves this range; to 0: always */
+	dtproc_addr semaphore; /* raised while it is armed; 0: none */
 	const struct wire_operand *args; /* NULL: as functions get them */
 	uint8_t n_args;                  /* those behind are 0 */
 	uint8_t late;                    /* it fires behind others that are not */

@@ -76,21 +76,8 @@ static long each_of(struct probe_table *t, struct probe_victim *v,
 	return matched;
 }
 
-typedef VEC(pid_t) pids;
-
-static int note_pid(struct dtproc_proc *p, void *arg)
-{
-	pids *all = arg;
-	pid_t pid = dtproc_proc_pid(p);
-
-	for (size_t i = 0; i < all->n; i++)
-		if (all->at[i] == pid)
-			return 0;
-	return vec_push(all, pid) ? err_nomem("processes") : 0;
-}
-
-static void tell_why(
-	struct probe_table *t, const struct probe_desc *d, const pids *victims)
+static void tell_why(struct probe_table *t, const struct probe_desc *d,
+	const struct probe_pids *victims)
 {
 	for (size_t i = 0; i < sizeof absent / sizeof *absent; i++)
 		if (names(d, absent[i])) {
@@ -102,17 +89,12 @@ static void tell_why(
 				 : "no process is held");
 }
 
-static void free_pids(pids *all)
-{
-	vec_free(all);
-}
-
 static long each(
 	struct probe_table *t, const struct probe_desc *d, probe_fn *fn, void *arg)
 {
-	CLEAN(free_pids) pids all = {0};
+	CLEAN(probe_pids_free) struct probe_pids all = {0};
 	struct probe_victim *v;
-	long matched = 0, n = hold_each(t->session, note_pid, &all);
+	long matched = 0, n = probe_pids_known(t, &all);
 
 	for (size_t i = 0; i < all.n && n >= 0; i++) {
 		n = probe_victim_find(t, all.at[i], &v);

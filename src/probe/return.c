@@ -154,6 +154,7 @@ static int give_args(const struct search *s, struct code_returns *out)
 		to[i].args = args;
 		to[i].n_args = ARGS;
 		args[0] = (struct wire_operand){.kind = WIRE_OPERAND_CONST,
+			.size = 8,
 			.value = (int64_t)(to[i].addr - s->part[0].start)};
 		for (unsigned k = 0; k < 2; k++)
 			args[k + 1] = (struct wire_operand){.kind = WIRE_OPERAND_REG,

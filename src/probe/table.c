@@ -14,10 +14,8 @@
 #include "own.h"
 
 static const struct probe_provider *const providers[] = {
-	&probe_pid_provider,
-	&probe_proc_provider,
-	&probe_rtld_provider,
-	&probe_tick_provider,
+	&probe_pid_provider, &probe_proc_provider, &probe_rtld_provider,
+	&probe_tick_provider, &probe_usdt_provider, /* all others that have a name */
 };
 
 void probe_set_why(struct probe_table *t, const char *fmt, ...)
@@ -264,7 +262,7 @@ static int matches(const struct probe *p, const struct probe_desc *d)
 }
 
 /* Those that came since an epoch. */
-static long each_existing(struct probe_table *t, uint32_t since,
+long probe_each_existing(struct probe_table *t, uint32_t since,
 	const struct probe_desc *d, probe_fn *fn, void *arg)
 {
 	size_t n = t->entries.n;
@@ -300,6 +298,15 @@ static void look_at_provider(struct probe_table *t, const struct probe_desc *d)
 	probe_set_why(t, "there is no provider called %s", d->provider);
 }
 
+/* The one that claims a description; NULL: none. */
+static const struct probe_provider *provider_of(const struct probe_desc *d)
+{
+	for (size_t i = 0; i < sizeof providers / sizeof *providers; i++)
+		if (providers[i]->claims(d))
+			return providers[i];
+	return NULL;
+}
+
 long probe_each(
 	struct probe_table *t, const struct probe_desc *d, probe_fn *fn, void *arg)
 {
@@ -307,11 +314,9 @@ long probe_each(
 	t->may_come = 0;
 	if (t->released)
 		return err_set(DTPROC_ESTATE, "the victims were released");
-	for (size_t i = 0; i < sizeof providers / sizeof *providers; i++)
-		if (providers[i]->claims(d))
-			return providers[i]->each(t, d, fn, arg);
-	long matched = each_existing(t, 0, d, fn, arg);
-	if (matched == 0)
+	const struct probe_provider *p = provider_of(d);
+	long matched = p ? p->each(t, d, fn, arg) : probe_each_existing(t, 0, d, fn, arg);
+	if (matched == 0 && !t->why[0])
 		look_at_provider(t, d);
 	return matched;
 }
@@ -331,13 +336,11 @@ long probe_each_new(struct probe_table *t, struct dtproc_proc *proc,
 
 	if (!v)
 		return 0;
-	for (size_t i = 0; i < sizeof providers / sizeof *providers; i++) {
-		if (!providers[i]->claims(d))
-			continue;
-		return providers[i]->each_new ? providers[i]->each_new(t, v, d, fn, arg)
-					      : 0;
-	}
-	return each_existing(t, t->epoch, d, fn, arg);
+	const struct probe_provider *p = provider_of(d);
+
+	if (!p)
+		return probe_each_existing(t, t->epoch, d, fn, arg);
+	return p->each_new ? p->each_new(t, v, d, fn, arg) : 0;
 }
 
 int probe_is_stale(struct probe_table *t, struct dtproc_proc *proc)

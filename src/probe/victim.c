@@ -326,6 +326,9 @@ void probe_victim_free(struct probe_victim *v)
 	vec_free(&v->modules);
 	vec_free(&v->skipped);
 	vec_free(&v->retired);
+	for (size_t i = 0; i < v->usdt.n; i++)
+		free(v->usdt.at[i]);
+	vec_free(&v->usdt);
 	probe_victim_release(v);
 	free(v);
 }
@@ -416,4 +419,34 @@ int probe_victim_find(struct probe_table *t, pid_t pid, struct probe_victim **ou
 		return 0;
 	}
 	return add_victim(t, pid, out);
+}
+
+static int add_pid(struct probe_pids *all, pid_t pid)
+{
+	for (size_t i = 0; i < all->n; i++)
+		if (all->at[i] == pid)
+			return 0;
+	return vec_push(all, pid) ? err_nomem("processes") : 0;
+}
+
+static int note_pid(struct dtproc_proc *p, void *arg)
+{
+	return add_pid(arg, dtproc_proc_pid(p));
+}
+
+int probe_pids_known(struct probe_table *t, struct probe_pids *out)
+{
+	pid_t target = hold_target(t->session); /* it may be held read-only, for a list */
+	int err = hold_each(t->session, note_pid, out);
+
+	if (!err && target && t->purpose == PROBE_TO_LIST)
+		err = add_pid(out, target);
+	for (size_t i = 0; i < t->victims.n && !err; i++)
+		err = add_pid(out, t->victims.at[i]->pid);
+	return err;
+}
+
+void probe_pids_free(struct probe_pids *all)
+{
+	vec_free(all);
 }

@@ -159,9 +159,10 @@ struct wire_site {
 	uint32_t reason;  /* enum wire_refusal, when result is DTPROC_ESITE */
 	/* probe: it fires when the jump at addr leaves [from, to); to 0: always */
 	uint64_t from, to;
-	uint32_t operand; /* index of arg0's; the others follow */
-	uint8_t operands; /* how many of them, WIRE_OPERANDS_MAX at the most */
-	uint8_t flags;    /* enum wire_site_flags */
+	uint64_t semaphore; /* probe: a 16-bit counter, raised while it is armed; 0 */
+	uint32_t operand;   /* index of arg0's; the others follow */
+	uint8_t operands;   /* how many of them, WIRE_OPERANDS_MAX at the most */
+	uint8_t flags;      /* enum wire_site_flags */
 	uint16_t pad;
 };
 
@@ -271,6 +272,13 @@ struct wire_trap {
 	uint8_t pad[6];
 };
 
+/* A semaphore that is, or is about to be, raised by one.  addr 0: free. */
+#define WIRE_LEDGER_SEMAPHORES 16384u
+struct wire_semaphore {
+	uint64_t addr;
+	uint16_t was, pad[3];
+};
+
 struct wire_ledger {
 	uint32_t magic, version;
 	int32_t pid; /* of the victim; 0: none yet */
@@ -287,6 +295,7 @@ struct wire_ledger {
 	/* A thread whose signals are held off for one step, and its own mask. */
 	int32_t masked_tid, pad;
 	uint64_t mask;
+	struct wire_semaphore semaphore[WIRE_LEDGER_SEMAPHORES];
 	struct wire_trap trap[];
 };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Any bytes as an ELF file: its names and symbols, or an error. */
+#include <arch/arch.h>
 #include <object/object.h>
 
 #include <stdio.h>
@@ -29,6 +30,26 @@ static void look_at_rules(struct object *o, uint64_t from)
 	}
 }
 
+static void look_at_probes(struct object *o)
+{
+	const struct object_sdt *s;
+	struct arch_operand operand;
+	size_t n;
+
+	if (object_sdts(o, &s, &n))
+		return;
+	for (size_t i = 0; i < n; i++) {
+		promise(strlen(s[i].provider) > 0 && strlen(s[i].name) > 0);
+		for (const char *a = s[i].args; *a; a += strspn(a, " ")) {
+			size_t len = strcspn(a, " ");
+
+			if (arch_sdt_operand(a, len, &operand))
+				promise(operand.size <= 8 && operand.symbol_len <= len);
+			a += len;
+		}
+	}
+}
+
 static void look_around(struct object *o)
 {
 	const struct object_symbol *at;
@@ -42,6 +63,7 @@ static void look_around(struct object *o)
 	if (object_bias(o, 0x10000, 0, &bias) == 0)
 		(void)object_executable(o, bias);
 	look_at_rules(o, bias);
+	look_at_probes(o);
 	if (object_symbols(o, &at, &n))
 		return;
 	for (size_t i = 0; i < n; i++) {

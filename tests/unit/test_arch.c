@@ -343,6 +343,62 @@ static void test_leads(void **state)
 	assert_int_equal(arch_insn_lead((const uint8_t *)"\x48", 1, 0, &lead), 0);
 }
 
+static void test_sdt_operands(void **state)
+{
+	static const struct {
+		const char *text;
+		int ok;
+		struct arch_operand o;
+	} rows[] = {
+#define REG(n) (ARCH_REG_FIRST + (n))
+		{"-4@%edi", 1,
+			{ARCH_OPERAND_REG, 0, 4, 1, REG(5), ARCH_NO_REG, 1, 0, 0, 0}},
+		{"1@%dh", 1,
+			{ARCH_OPERAND_REG, 0, 1, 0, REG(1), ARCH_NO_REG, 1, 8, 0, 0}},
+		{"%r15w", 1,
+			{ARCH_OPERAND_REG, 0, 2, 0, REG(15), ARCH_NO_REG, 1, 0, 0, 0}},
+		{"-8@$-0x7f", 1,
+			{ARCH_OPERAND_CONST, -0x7f, 8, 1, ARCH_NO_REG, ARCH_NO_REG, 1, 0,
+				0, 0}},
+		{"8@-017(%rsp)", 1,
+			{ARCH_OPERAND_MEMORY, -15, 8, 0, REG(7), ARCH_NO_REG, 1, 0, 0,
+				0}},
+		{"4@16(%rax,%rbx,4)", 1,
+			{ARCH_OPERAND_MEMORY, 16, 4, 0, REG(0), REG(3), 4, 0, 0, 0}},
+		{"4@(,%rbx)", 1,
+			{ARCH_OPERAND_MEMORY, 0, 4, 0, ARCH_NO_REG, REG(3), 1, 0, 0, 0}},
+		{"2@4+v.1-2(%rip)", 1,
+			{ARCH_OPERAND_MEMORY, 2, 2, 0, ARCH_NO_REG, ARCH_NO_REG, 1, 0, "",
+				3}},
+		{"8@$v+1", 1,
+			{ARCH_OPERAND_CONST, 1, 8, 0, ARCH_NO_REG, ARCH_NO_REG, 1, 0, "",
+				1}},
+		{"8@v", 1,
+			{ARCH_OPERAND_MEMORY, 0, 8, 0, ARCH_NO_REG, ARCH_NO_REG, 1, 0, "",
+				1}},
+	};
+	static const char *const bad[] = {"", "@", "4@", "4f@%xmm0", "8@%xmm0", "3@%eax",
+		"16@%rax", "8@%", "8@(%eax)", "8@(%rax", "8@(%rax,", "8@(%rax,%rbx,16)",
+		"8@8(%rip)", "8@%fs:8", "8@$", "8@$-", "8@$0x", "8@$08", "8@-v(%rip)",
+		"8@v+v(%rip)", "8@$1 ", "8@1+(%rax)", "8@%rax)", "--8@%rax", "8@$1$"};
+	struct arch_operand o;
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		const struct arch_operand *w = &rows[i].o;
+
+		if (!arch_sdt_operand(rows[i].text, strlen(rows[i].text), &o))
+			fail_msg("%s is refused", rows[i].text);
+		if (o.kind != w->kind || o.value != w->value || o.size != w->size ||
+			o.is_signed != w->is_signed || o.base != w->base ||
+			o.index != w->index || o.scale != w->scale ||
+			o.shift != w->shift || o.symbol_len != w->symbol_len)
+			fail_msg("%s is taken for something else", rows[i].text);
+	}
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		if (arch_sdt_operand(bad[i], strlen(bad[i]), &o))
+			fail_msg("%s is taken", bad[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -356,6 +412,7 @@ int main(void)
 		cmocka_unit_test(test_guard),
 		cmocka_unit_test(test_conditions),
 		cmocka_unit_test(test_leads),
+		cmocka_unit_test(test_sdt_operands),
 	};
 
 	return cmocka_run_group_tests(tests, make_memory, NULL);

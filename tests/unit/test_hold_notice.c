@@ -158,6 +158,50 @@ static void body_beat_rarely(void)
 	}
 }
 
+static long arm_raised(struct dtproc_proc *p, struct wire_site *site, int at)
+{
+	*site = (struct wire_site){.addr = (uintptr_t)beat + (unsigned)at,
+		.user = 1,
+		.kind = WIRE_SITE_EVENT,
+		.semaphore = (uintptr_t)&shared->value};
+	return hold_arm(p, 0, site, 1, 0);
+}
+
+/* A semaphore is raised once for all that want it, and lowered whoever dies (H4). */
+static void H4_a_semaphore_is_lowered(void **state)
+{
+	struct hold_session *s = session();
+	struct wire_site a, b;
+	struct told t = {0};
+	pid_t pid = child_run(body_sleep);
+	struct dtproc_proc *p = grab_control(s, pid);
+
+	hold_on_notice(s, on_notice, &t);
+	shared->value = 5;
+	assert_int_equal(arm_raised(p, &a, 0), 1);
+	assert_int_equal(arm_raised(p, &b, 4), 1);
+	assert_int_equal(shared->value, 6);
+	assert_ok(hold_disarm(p, &a, 1));
+	assert_int_equal(shared->value, 6);
+	assert_ok(hold_disarm(p, &b, 1));
+	assert_int_equal(shared->value, 5);
+	assert_int_equal(arm_raised(p, &a, 0), 1);
+	dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
+	assert_int_equal(shared->value, 5);
+	p = grab_control(s, pid);
+	assert_int_equal(arm_raised(p, &a, 0), 1);
+	assert_ok(dtproc_proc_continue(p));
+	assert_int_equal(shared->value, 6);
+	kill(tracer_of(pid), SIGKILL);
+	for (uint64_t end = now_ms() + 20000; t.n < 1 && now_ms() < end;)
+		deliver(s, 1000);
+	assert_int_equal(t.kind[0], DTPROC_NOTICE_LOST);
+	assert_int_equal(shared->value, 5);
+	dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
+	hold_close(s);
+	child_end(pid);
+}
+
 /*
  * The victim sits outside of the breakpoint when its keeper is killed, so it survives
  * that moment; then the trap must be gone before it is told lost.
@@ -362,6 +406,7 @@ int main(void)
 		cmocka_unit_test(H1_a_handler_releases),
 		cmocka_unit_test(H2_sleep_wakes_and_order_is_kept),
 		cmocka_unit_test(H3_a_destroyed_handle_has_no_notices),
+		cmocka_unit_test(H4_a_semaphore_is_lowered),
 		cmocka_unit_test(H4_a_dead_keeper_is_repaired_after),
 		cmocka_unit_test(H4_noticed_by_a_request),
 		cmocka_unit_test(A10_created_and_lost),
