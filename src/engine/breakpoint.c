@@ -124,6 +124,7 @@ static void add_site(struct request *r, const struct engine_pair *pair, uint32_t
 		.from = at->from,
 		.to = at->to,
 		.semaphore = at->semaphore,
+		.interval = at->interval_ns,
 		.operand = (uint32_t)r->operands,
 		.operands = at->n_args,
 		.flags = (uint8_t)((at->args ? WIRE_SITE_OPERANDS : 0) |

@@ -39,6 +39,14 @@ enum task_run {
 	TASK_LISTENS, /* stopped by others; PTRACE_LISTEN */
 };
 
+/* How much of the time it is ready to run a thread runs: profile.c. */
+struct task_share {
+	uint64_t run, wait;             /* ns of late */
+	uint64_t run_until, wait_until; /* as the kernel had them */
+	uint32_t carry;
+	uint8_t known;
+};
+
 struct task {
 	pid_t tid, tgid;
 	enum task_run run;
@@ -63,7 +71,9 @@ struct task {
 	 */
 	uint64_t rewound_nr;
 	dtproc_addr rewound_pc;
-	uint64_t mask;       /* blocked signals */
+	uint64_t mask;      /* blocked signals */
+	uint64_t sample_at; /* the tick that it was interrupted for; 0: for none */
+	struct task_share share;
 	uint64_t stop_epoch; /* of the last INTERRUPT sent; 0: none */
 };
 
@@ -177,6 +187,11 @@ struct keeper {
 	int doorbell;
 	struct rt_view view;
 	uint8_t view_ok;
+
+	struct {
+		int fd;        /* of its timer; -1: none yet */
+		uint64_t tick; /* when it goes off, ns; 0: it is not set */
+	} profile;
 
 	dtproc_addr syscall_pc; /* a system call instruction in the victim's vDSO */
 	uint8_t no_inject;      /* no call can be injected: no place for it, or seccomp */
@@ -344,9 +359,20 @@ void place_free(struct keeper *, struct place *, enum place_memory);
 int place_has_args(const struct place *);
 int place_arg(
 	struct keeper *, struct task *, const struct place *, unsigned n, uint64_t *out);
+/* How often it fires, ns; 0: at a place, or at a moment. */
+uint64_t place_interval(const struct place *);
 /* Does a task that has hit the trap make it fire? */
 int place_fires(
 	struct keeper *, struct task *, const struct site *, const struct place *);
+
+/* ----------------------------------------------------------------- profile.c */
+
+/* Sets the timer if it is not, and there is a use for it. */
+void profile_set(struct keeper *);
+/* It went off. */
+void profile_tick(struct keeper *);
+/* A task has stopped, maybe for a sample. */
+void profile_sample(struct keeper *, struct task *);
 
 /* --------------------------------------------------------------- semaphore.c */
 

@@ -110,12 +110,15 @@ static void look_around(struct keeper *k, int timeout)
 		{.fd = WIRE_FD_EVENTS, .events = POLLIN},
 		{.fd = RULE(H5, pidfd) ? WIRE_FD_CLIENT : -1, .events = POLLIN},
 		{.fd = k->signal_fd, .events = POLLIN},
+		{.fd = k->profile.fd, .events = POLLIN},
 	};
 
 	if (poll(p, sizeof p / sizeof p[0], timeout) <= 0)
 		return;
 	if (p[3].revents)
 		wait_drain_signal();
+	if (p[4].revents)
+		profile_tick(k);
 	if (p[1].revents & POLLIN)
 		events_ack(k);
 	if (p[0].revents & POLLIN)
@@ -234,7 +237,7 @@ int main(int argc, char **argv)
 	heed_cpu_limit();
 	ask_short_slice();
 	k->signal_fd = wait_init();
-	k->mem = k->maps = k->victim = k->doorbell = -1;
+	k->mem = k->maps = k->victim = k->doorbell = k->profile.fd = -1;
 	if (k->signal_fd < 0)
 		return 1;
 	STEP(KEEPER_RUNS);

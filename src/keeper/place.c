@@ -12,13 +12,15 @@
 
 struct place {
 	dtproc_addr from, to, semaphore;
+	uint64_t interval;
 	uint8_t own_args, n_args;
 	struct wire_operand arg[];
 };
 
 static int is_plain(const struct wire_site *w)
 {
-	return !w->to && !w->semaphore && !(w->flags & WIRE_SITE_OPERANDS);
+	return !w->to && !w->semaphore && !w->interval &&
+	       !(w->flags & WIRE_SITE_OPERANDS);
 }
 
 static int is_sound(const struct wire_operand *o)
@@ -32,6 +34,8 @@ static int check(const struct wire_site *w, const struct wire_operands *all)
 	if (w->operands > WIRE_OPERANDS_MAX || w->operand > all->n ||
 		w->operands > all->n - w->operand)
 		return err_set(DTPROC_EPROTO, "a site's arguments are not there");
+	if (w->interval && w->interval < WIRE_INTERVAL_MIN)
+		return err_set(DTPROC_EPROTO, "a site's interval is too short");
 	for (unsigned i = 0; i < w->operands; i++)
 		if (!is_sound(&all->at[w->operand + i]))
 			return err_set(DTPROC_EPROTO, "a site's argument has no size");
@@ -60,6 +64,7 @@ int place_make(struct keeper *k, const struct wire_site *w,
 	if (p->n_args)
 		memcpy(p->arg, all->at + w->operand, p->n_args * sizeof *p->arg);
 	p->semaphore = w->semaphore;
+	p->interval = w->interval;
 	if (p->semaphore && (err = semaphore_raise(k, p->semaphore))) {
 		free(p);
 		return err;
@@ -150,12 +155,19 @@ static int read_memory(void *cookie, dtproc_addr addr, void *buf, size_t len)
 	return sites_read(cookie, addr, buf, len) == (long)len ? 0 : -1;
 }
 
+uint64_t place_interval(const struct place *p)
+{
+	return p ? p->interval : 0;
+}
+
 int place_fires(
 	struct keeper *k, struct task *t, const struct site *s, const struct place *p)
 {
 	struct user_regs_struct regs;
 	dtproc_addr target;
 
+	if (p && p->interval)
+		return t->sample_at && t->sample_at % p->interval == 0;
 	if (!p || !p->to)
 		return 1;
 	if (pt_get_regs(t->tid, &regs) ||

@@ -114,6 +114,7 @@ static void on_event_stop(struct keeper *k, struct task *t, int sig)
 		t->mask_known = 1;
 	if (RULE(D4, interrupt))
 		signal_mend_call(k, t);
+	profile_sample(k, t);
 	if (k->held && RULE(H5, pending) && pt_trap_pending(t->tid)) {
 		t->run = TASK_RUNS;
 		t->at_event = 0;
@@ -251,6 +252,8 @@ static void on_stop(struct keeper *k, struct task *t, int status)
 	t->run = TASK_STOPPED;
 	t->at_event = 0;
 	t->vforking = 0;
+	if (event != PTRACE_EVENT_STOP) /* any stop takes the place of the interrupt's */
+		profile_sample(k, t);
 	if (event == PTRACE_EVENT_STOP)
 		on_event_stop(k, t, sig);
 	else if (event)
@@ -454,6 +457,7 @@ void stops_release(struct keeper *k)
 		step_all(k);
 		sites_plant(k);
 		STEP(PLANT_DONE);
+		profile_set(k);
 	}
 	resume_all(k);
 }

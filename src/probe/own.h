@@ -23,7 +23,7 @@ struct probe_provider {
 };
 
 extern const struct probe_provider probe_pid_provider, probe_proc_provider,
-	probe_rtld_provider, probe_tick_provider, probe_usdt_provider;
+	probe_rtld_provider, probe_profile_provider, probe_usdt_provider;
 
 /*
  * One object in a victim.  It stays when the object leaves, for names point into it, and

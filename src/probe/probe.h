@@ -30,6 +30,7 @@ enum probe_kind {
 struct probe_place {
 	dtproc_addr addr;      /* or WIRE_MOMENTS and a moment */
 	dtproc_addr from, to;  /* when the jump there leaves this range; to 0: always */
+	uint64_t interval_ns;  /* at WIRE_MOMENT_PROFILE */
 	dtproc_addr semaphore; /* raised while it is armed; 0: none */
 	const struct wire_operand *args; /* NULL: as functions get them */
 	uint8_t n_args;                  /* those behind are 0 */

@@ -15,7 +15,7 @@
 
 static const struct probe_provider *const providers[] = {
 	&probe_pid_provider, &probe_proc_provider, &probe_rtld_provider,
-	&probe_tick_provider, &probe_usdt_provider, /* all others that have a name */
+	&probe_profile_provider, &probe_usdt_provider, /* all others that have a name */
 };
 
 void probe_set_why(struct probe_table *t, const char *fmt, ...)

@@ -160,11 +160,14 @@ struct wire_site {
 	/* probe: it fires when the jump at addr leaves [from, to); to 0: always */
 	uint64_t from, to;
 	uint64_t semaphore; /* probe: a 16-bit counter, raised while it is armed; 0 */
+	uint64_t interval;  /* WIRE_MOMENT_PROFILE: ns between two ticks */
 	uint32_t operand;   /* index of arg0's; the others follow */
 	uint8_t operands;   /* how many of them, WIRE_OPERANDS_MAX at the most */
 	uint8_t flags;      /* enum wire_site_flags */
 	uint16_t pad;
 };
+
+#define WIRE_INTERVAL_MIN 200000u /* ns */
 
 enum wire_site_flags {
 	WIRE_SITE_OPERANDS = 1, /* its arguments are operands, and 0 behind the last one;
@@ -225,6 +228,7 @@ enum wire_moment {
 	WIRE_MOMENT_SIGNAL_DISCARD, /* arg0: TID, arg1: PID, arg2: signal */
 	WIRE_MOMENT_SIGNAL_HANDLE,  /* arg0: signal, arg1: PID of the sender or 0 */
 	WIRE_MOMENT_START,          /* a process begins */
+	WIRE_MOMENT_PROFILE,        /* a thread runs at a tick: arg1: its PC */
 	WIRE_MOMENT_COUNT,
 };
 

@@ -457,6 +457,12 @@ static int arm_with(unsigned first, unsigned n, unsigned size)
 /* Operands that are not there, or of no size, refuse their site. */
 static void operands_are_checked(void **state)
 {
+	struct wire_site often = {.addr = WIRE_MOMENTS + WIRE_MOMENT_PROFILE,
+		.kind = WIRE_SITE_EVENT,
+		.interval = WIRE_INTERVAL_MIN - 1};
+
+	assert_true(hold_arm(p, 0, &often, 1, 0) >= 0);
+	assert_int_equal(often.result, DTPROC_EPROTO);
 	assert_int_equal(arm_with(0, 1, 4), 0);
 	assert_int_equal(arm_with(0, 1, 3), DTPROC_EPROTO);
 	assert_int_equal(arm_with(0, 2, 4), DTPROC_EPROTO);

@@ -125,6 +125,14 @@ static void instructions(void **state)
 	assert_int_equal(entry.probe->places[0].addr, first.probe->places[0].addr);
 	/* At the first instruction there are two probes, entry and 0. */
 	assert_true(match("a.out", "ten_arguments", "*", &all) > 10);
+	/* An address is what it is, whatever the module. */
+	char hex[24];
+
+	snprintf(
+		hex, sizeof hex, "%llx", (unsigned long long)entry.probe->places[0].addr);
+	assert_int_equal(match("", "-", hex, &first), 1);
+	assert_int_equal(first.probe->places[0].addr, entry.probe->places[0].addr);
+	assert_int_equal(match("", "-", "entry", &first), DTPROC_ENOPROBE);
 	assert_int_equal(match("a.out", "ten_arguments", "fff", &all), 0);
 	assert_string_equal(probe_why_none(table), "no instruction begins at offset fff");
 }
@@ -160,7 +168,9 @@ static void ticks(void **state)
 	assert_int_equal(tick("", "tick-1us", &s), DTPROC_ENOPROBE);
 	assert_int_equal(tick("", "tick-99999999999999999999s", &s), DTPROC_ENOPROBE);
 	assert_int_equal(tick("", "tick-99999999999d", &s), DTPROC_ENOPROBE);
-	assert_int_equal(tick("", "profile-97", &s), DTPROC_ENOPROBE);
+	assert_int_equal(tick("", "profile-250ms", &s), 1); /* one victim is known */
+	assert_int_equal(s.probe->places[0].interval_ns, 250000000);
+	assert_int_equal(tick("", "profile-5001", &s), DTPROC_ENOPROBE);
 	assert_int_equal(tick("dtrace", "tick-1s", &s), 0);
 }
 
