@@ -128,13 +128,6 @@ int task_stat(struct task *t, int n, uint64_t *out)
 	return p && sscanf(p, "%lu", out) == 1 ? 0 : -1;
 }
 
-/* CPU time of a thread: the clock of a TID (clock_getcpuclockid(3), kernel's encoding).
- */
-static uint64_t thread_cpu_ns(pid_t tid)
-{
-	return clock_ns((clockid_t)(~(unsigned)tid << 3 | 6));
-}
-
 static int owner_of(struct task *t, struct stat *st)
 {
 	char path[64];
@@ -146,6 +139,7 @@ static int owner_of(struct task *t, struct stat *st)
 static int host_value(void *cookie, uint32_t which, uint64_t *out)
 {
 	struct cookie *c = cookie;
+	uint64_t waited;
 	struct stat st;
 
 	switch (which) {
@@ -156,8 +150,7 @@ static int host_value(void *cookie, uint32_t which, uint64_t *out)
 		*out = clock_ns(CLOCK_REALTIME);
 		return 0;
 	case RT_VALUE_VTIMESTAMP:
-		*out = thread_cpu_ns(c->t->tid);
-		return 0;
+		return task_times(c->t->tid, out, &waited);
 	case RT_VALUE_CPU:
 		return task_stat(c->t, 39, out);
 	case RT_VALUE_PPID:

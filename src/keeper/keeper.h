@@ -189,8 +189,10 @@ struct keeper {
 	uint8_t view_ok;
 
 	struct {
-		int fd;        /* of its timer; -1: none yet */
-		uint64_t tick; /* when it goes off, ns; 0: it is not set */
+		int fd;            /* of its timer; -1: none yet */
+		uint64_t tick;     /* when it goes off, ns; 0: it is not set */
+		uint64_t interval; /* the shortest of any program */
+		uint64_t looked;   /* when threads were last looked at; 0: never */
 	} profile;
 
 	dtproc_addr syscall_pc; /* a system call instruction in the victim's vDSO */
@@ -259,6 +261,11 @@ void task_drop(struct keeper *, pid_t tid);
 __attribute__((format(printf, 1, 2))) FILE *proc_open(const char *fmt, ...);
 /* State letter of a thread in /proc; 'X': it is gone. */
 char task_state(pid_t tid);
+/*
+ * How long it was on a CPU, and waited for one, in ns; 0 or -1.  Exact for one that is
+ * stopped.  (Its CPU clock is for its own process alone.)
+ */
+int task_times(pid_t tid, uint64_t *run, uint64_t *wait);
 /* A number of /proc/TID/status ("Seccomp:"); -1: not there. */
 long task_status(pid_t tid, const char *field);
 /* A mask there ("SigIgn:"); 0 when it cannot be read. */

@@ -5,11 +5,12 @@
  * TICKS.  A program with an interval is due at its multiples on the monotonic clock, so
  * those of one rate are due together.  A timer wakes the keeper for the next one.  What
  * looking around costs is waited for three times over, so that it takes a quarter of a
- * CPU at the most; ticks that pass meanwhile are left out.
+ * CPU at the most.
  *
  * WHO RUNS.  The state R of a thread says that it runs or waits for a CPU.  How long it
  * did either of late the kernel tells (schedstat): of the ticks at which it is R as large
- * a share is taken as it was running, the rest is carried on.
+ * a share is taken as it was running, the rest is carried on; so are ticks that passed
+ * while the keeper was late.
  *
  * SAMPLES.  Such a thread is interrupted, and the programs run at its stop.  A thread
  * that sleeps is left alone.  One that goes to sleep just then has its system call made
@@ -19,7 +20,6 @@
 #include "ptrace.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -34,12 +34,15 @@ static uint64_t next_tick(struct keeper *k, uint64_t now)
 	struct site *s = site_get(k, WIRE_MOMENTS + WIRE_MOMENT_PROFILE);
 	uint64_t next = 0;
 
+	k->profile.interval = UINT64_MAX;
 	for (size_t i = 0; s && i < s->users.n; i++) {
 		uint64_t interval = place_interval(s->users.at[i].place);
 		uint64_t at = interval ? (now / interval + 1) * interval : 0;
 
 		if (at && (!next || at < next))
 			next = at;
+		if (interval && interval < k->profile.interval)
+			k->profile.interval = interval;
 	}
 	return next;
 }
@@ -74,25 +77,21 @@ void profile_set(struct keeper *k)
 static void look_at(struct task *t)
 {
 	struct task_share *s = &t->share;
-	unsigned long run = 0, wait = 0;
-	FILE *f = proc_open("/proc/%d/schedstat", t->tid);
+	uint64_t run, wait;
 
-	if (!f)
+	if (task_times(t->tid, &run, &wait))
 		return;
-	if (fscanf(f, "%lu %lu", &run, &wait) == 2) {
-		if (s->known) {
-			s->run = s->run * 7 / 8 + (run - s->run_until);
-			s->wait = s->wait * 7 / 8 + (wait - s->wait_until);
-		}
-		s->known = 1;
-		s->run_until = run;
-		s->wait_until = wait;
+	if (s->known) {
+		s->run = s->run * 7 / 8 + (run - s->run_until);
+		s->wait = s->wait * 7 / 8 + (wait - s->wait_until);
 	}
-	fclose(f);
+	s->known = 1;
+	s->run_until = run;
+	s->wait_until = wait;
 }
 
 /* A thread is R at a tick: the share of it that it was running is carried on. */
-static void carry_on(struct task *t)
+static void carry_on(struct task *t, uint32_t ticks)
 {
 	struct task_share *s = &t->share;
 	uint64_t share = WHOLE;
@@ -102,20 +101,32 @@ static void carry_on(struct task *t)
 	look_at(t);
 	if (s->run + s->wait)
 		share = s->run * WHOLE / (s->run + s->wait);
-	s->carry += (uint32_t)share;
+	s->carry += (uint32_t)share * ticks;
 	if (s->carry > CARRY_MAX * WHOLE)
 		s->carry = CARRY_MAX * WHOLE;
 }
 
+/* How many ticks have passed since threads were looked at: it is late at times. */
+static uint32_t ticks_passed(struct keeper *k)
+{
+	uint64_t now = now_ns(), i = k->profile.interval;
+	uint64_t n = k->profile.looked ? (now - k->profile.looked + i / 2) / i : 1;
+
+	k->profile.looked = now;
+	return n < 1 ? 1 : n > CARRY_MAX ? CARRY_MAX : (uint32_t)n;
+}
+
 static void interrupt_running(struct keeper *k)
 {
+	uint32_t ticks = ticks_passed(k);
+
 	hash_each(&k->tasks, i) {
 		struct task *t = k->tasks.slots[i].value;
 
 		if (t->run != TASK_RUNS || t->sharer || t->vforking ||
 			task_state(t->tid) != 'R')
 			continue;
-		carry_on(t);
+		carry_on(t, ticks);
 		if (t->sample_at || t->share.carry < WHOLE)
 			continue;
 		t->share.carry -= WHOLE;

@@ -101,6 +101,16 @@ char task_state(pid_t tid)
 	return p && p[1] ? p[2] : 'X';
 }
 
+int task_times(pid_t tid, uint64_t *run, uint64_t *wait)
+{
+	FILE *f = proc_open("/proc/%d/schedstat", tid);
+	int got = f ? fscanf(f, "%lu %lu", run, wait) : 0;
+
+	if (f)
+		fclose(f);
+	return got == 2 ? 0 : -1;
+}
+
 dtproc_addr task_auxv(pid_t tid, uint64_t type)
 {
 	char path[64];
