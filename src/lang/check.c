@@ -413,7 +413,14 @@ static int check_kind(struct unit *u, struct lang_node **node)
 		n->type = &lang_type_string;
 		return 0;
 	case LANG_N_IDENT:
-		return var_read(u, n);
+		if (var_read(u, n))
+			return DTPROC_ESYNTAX;
+		return n->kind == LANG_N_VAR && n->var->scope == LANG_V_INLINE
+			       ? inline_expand(u, node)
+			       : 0;
+	case LANG_N_XLATE:
+		return fail(u, n->at, "D_CG_DYN", "use one of its members",
+			"a translation is no value of its own");
 	case LANG_N_AGG:
 		return check_agg(u, n);
 	case LANG_N_INDEX:
@@ -440,8 +447,13 @@ int check_expression(struct unit *u, struct lang_node **node)
 	struct lang_node *rest = (*node)->next;
 	int err;
 
+	if (u->depth >= CHECK_DEPTH_MAX)
+		return fail(u, (*node)->at, "D_SYNTAX", "",
+			"expression is nested too deeply");
 	(*node)->next = NULL;
+	u->depth++;
 	err = check_kind(u, node);
+	u->depth--;
 	if (*node)
 		(*node)->next = rest;
 	return err;

@@ -4,33 +4,6 @@
 
 #include <string.h>
 
-/* The value of an inline constant. */
-static int inline_constant(struct unit *u, const struct declarator *d)
-{
-	const struct lang_type *t = d->type;
-	struct lang_node *n;
-	struct lang_var *v;
-
-	if (expect(u, "="))
-		return DTPROC_ESYNTAX;
-	n = parse_expression(u);
-	if (!n || check_expression(u, &n))
-		return DTPROC_ESYNTAX;
-	if (n->kind != LANG_N_INT && n->kind != LANG_N_STRING)
-		return fail(u, n->at, "D_SYNTAX", "expected a constant",
-			"only constants can be inline");
-	if ((t->kind == LANG_T_STRING) != (n->kind == LANG_N_STRING))
-		return fail(u, n->at, "D_OP_INCOMPAT", "",
-			"inline %s is of another type than its value", d->name);
-	if (var_declare(u, LANG_V_INLINE, d->at, d->name, t, &v))
-		return DTPROC_ESYNTAX;
-	v->value = lang_type_fit(t, n->value);
-	v->len = n->len;
-	v->text = n->kind == LANG_N_STRING ? arena_copy(u->scope->arena, n->text, n->len)
-					   : NULL;
-	return 0;
-}
-
 /* Is the name free for it?  1, 0: it was declared so already, or the diagnostic. */
 static int is_free(struct unit *u, enum lang_var_scope scope, const struct declarator *d)
 {
@@ -123,8 +96,7 @@ static int inline_definition(struct unit *u)
 		return DTPROC_ESYNTAX;
 	if (!d.name)
 		return fail_syntax(u, "a name");
-	return is_free(u, LANG_V_INLINE, &d) < 0 ? DTPROC_ESYNTAX
-						 : inline_constant(u, &d);
+	return is_free(u, LANG_V_INLINE, &d) < 0 ? DTPROC_ESYNTAX : inline_define(u, &d);
 }
 
 static int declaration(struct unit *u)
@@ -150,7 +122,13 @@ static int declaration(struct unit *u)
 
 int parse_declaration(struct unit *u)
 {
-	if (next(u) || (is_word(u, "inline") ? inline_definition(u) : declaration(u)))
+	int err = next(u);
+
+	if (!err)
+		err = is_word(u, "inline")       ? inline_definition(u)
+		      : is_word(u, "translator") ? parse_translator(u)
+						 : declaration(u);
+	if (err)
 		return DTPROC_ESYNTAX;
 	if (!is_mark(u, ";"))
 		return fail_syntax(u, "\";\"");

@@ -226,7 +226,7 @@ static struct lang_node *string_of(struct unit *u)
 	return n->args ? node_grown(u, n) : NULL;
 }
 
-/* xlate <type> (operand) */
+/* xlate <type> (expression) */
 static struct lang_node *translated(struct unit *u)
 {
 	struct lang_node *n = node_new(u, LANG_N_XLATE, u->tok.at);
@@ -237,10 +237,10 @@ static struct lang_node *translated(struct unit *u)
 		fail_syntax(u, "a type");
 		return NULL;
 	}
-	if (expect(u, ">"))
+	if (expect(u, ">") || expect(u, "("))
 		return NULL;
-	n->left = parse_operand(u);
-	return n->left ? node_grown(u, n) : NULL;
+	n->left = parse_expression(u);
+	return n->left && !expect(u, ")") ? node_grown(u, n) : NULL;
 }
 
 /* `(type) operand` or `(expression)`; the parenthesis is ahead. */
@@ -428,11 +428,6 @@ static struct lang_node *binary(struct unit *u, int level)
 struct lang_node *parse_assignment(struct unit *u)
 {
 	return binary(u, L_ASSIGN);
-}
-
-struct lang_node *parse_operand(struct unit *u)
-{
-	return unary(u);
 }
 
 struct lang_node *parse_expression(struct unit *u)

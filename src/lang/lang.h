@@ -259,7 +259,7 @@ enum lang_var_scope {
 	LANG_V_THIS,
 	LANG_V_SELF,
 	LANG_V_SCOPES,
-	LANG_V_INLINE = LANG_V_SCOPES, /* a name for a constant */
+	LANG_V_INLINE = LANG_V_SCOPES, /* a name for an expression */
 };
 struct lang_var {
 	uint32_t place; /* self->: an id, from 1; this->, globals: offset in their memory
@@ -269,9 +269,11 @@ struct lang_var {
 	const struct lang_type *type;
 	const struct lang_type *const *keys; /* of an associative array, */
 	unsigned n_keys;                     /* 0: it is none; `place` is an id */
-	uint64_t value;                      /* INLINE: an integer, or */
-	const char *text;                    /* a string, */
-	size_t len;                          /* so long */
+	/* INLINE: what it stands for, not checked, and its parameters. */
+	const struct lang_node *body;
+	const char *const *params;
+	const struct lang_type *const *param_types;
+	unsigned n_params;
 };
 
 enum lang_node_kind {
@@ -381,7 +383,7 @@ int lang_scope_open(struct lang_scope **out);
 void lang_scope_close(struct lang_scope *);
 /* What a scope holds now, and back to that: for a text that fails after all. */
 struct lang_mark {
-	size_t aggs, vars, names, completed;
+	size_t aggs, vars, names, completed, xlators;
 	uint32_t used[LANG_V_SCOPES], arrays;
 };
 void lang_scope_mark(const struct lang_scope *, struct lang_mark *out);

@@ -213,12 +213,28 @@ static int character(struct unit *u)
 
 /* --------------------------------------------------------------------------- names */
 
+/* The rest of a name with a module before it: a.out`x, libc.so.6`environ, `x. */
+static void scoped(struct unit *u)
+{
+	uint32_t at = u->at;
+
+	while (is_name(peek(u, at)) || peek(u, at) == '.')
+		at++;
+	if (peek(u, at) != '`' || !is_name_start(peek(u, at + 1)))
+		return;
+	while (is_name(peek(u, ++at)))
+		;
+	u->at = at;
+}
+
 static int name(struct unit *u, enum token_kind kind)
 {
 	uint32_t start = u->at;
 
 	while (is_name(peek(u, u->at)))
 		u->at++;
+	if (kind == T_NAME)
+		scoped(u);
 	u->tok.kind = kind;
 	u->tok.text = u->text + start;
 	u->tok.len = u->at - start;
@@ -286,7 +302,7 @@ static int token(struct unit *u)
 	}
 	if (is_digit(c))
 		return number(u);
-	if (is_name_start(c))
+	if (is_name_start(c) || (c == '`' && is_name_start(peek(u, u->at + 1))))
 		return name(u, T_NAME);
 	switch (c) {
 	case '"':

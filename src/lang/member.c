@@ -55,6 +55,14 @@ static const char *near_member(
 	return near;
 }
 
+int member_has(const struct lang_type *t, const char *name)
+{
+	unsigned budget = MEMBERS_MAX;
+	struct lang_member m;
+
+	return find(t, name, 0, &budget, &m);
+}
+
 int member_find(struct unit *u, uint32_t at, const struct lang_type *t, const char *name,
 	struct lang_member *out)
 {
@@ -165,10 +173,12 @@ static struct lang_node *owner(
 
 int check_member(struct unit *u, struct lang_node **node)
 {
-	struct lang_node *n = *node, *address;
+	struct lang_node *n = *node, *address, *xlate = xlate_behind(u, n->left);
 	const struct lang_type *t;
 	struct lang_member m;
 
+	if (xlate)
+		return xlate_member(u, node, xlate);
 	if (check_expression(u, &n->left) || (n->value && decay(u, &n->left)))
 		return DTPROC_ESYNTAX;
 	address = owner(u, n, &t);
@@ -243,7 +253,10 @@ int check_address(struct unit *u, struct lang_node **node)
 int check_element(struct unit *u, struct lang_node **node)
 {
 	struct lang_node *n = *node, *sum, *out;
+	int called = inline_call(u, node);
 
+	if (called)
+		return called < 0 ? called : 0;
 	if (n->n_args != 1)
 		return fail(u, n->at, "D_ARR_BADREF",
 			n->n_args ? "it is no associative array" : "expected an index",

@@ -59,6 +59,7 @@ struct lang_scope {
 	VEC(struct name) names; /* name.c */
 	uint32_t buckets[NAME_BUCKETS];
 	VEC(struct lang_type *) completed; /* that were incomplete when first named */
+	VEC(struct xlator *) xlators;
 	VEC(struct lang_agg *) aggs;
 	VEC(struct lang_var *) vars;
 	uint32_t used[LANG_V_SCOPES]; /* bytes of this-> and globals, ids of self-> */
@@ -76,6 +77,7 @@ struct unit {
 	struct token tok; /* the token ahead */
 	int in_predicate;
 	unsigned depth;
+	unsigned copies;    /* nodes of inline definitions and translators */
 	int failed;         /* the diagnostic is set */
 	uint64_t args_used; /* bits of $1 ... $63 */
 	struct lang_option **last_option;
@@ -131,7 +133,6 @@ struct lang_node *node_new(struct unit *, enum lang_node_kind, uint32_t at);
 struct lang_node *node_grown(struct unit *, struct lang_node *);
 struct lang_node *parse_expression(struct unit *);
 struct lang_node *parse_assignment(struct unit *);
-struct lang_node *parse_operand(struct unit *);
 /* Counts a nesting; 0 or the diagnostic.  The caller takes it back from u->depth. */
 int enter(struct unit *);
 
@@ -184,6 +185,42 @@ int parse_control(struct unit *);
 int parse_descs(struct unit *, struct lang_desc **out);
 
 /* ----------------------------------------------------------------------- checker */
+
+#define CHECK_DEPTH_MAX (4u * LANG_DEPTH_MAX) /* of trees with all inlines expanded */
+
+/*
+ * A copy of a tree that is not checked yet, with other trees in the place of some names.
+ * It says that it stands at `at`, or where the original does.
+ */
+struct bindings {
+	const char *const *names;
+	const struct lang_node *const *trees;
+	unsigned n;
+	struct lang_arena *arena; /* NULL: the text's */
+};
+#define LANG_AT_KEPT UINT32_MAX
+struct lang_node *node_copy(
+	struct unit *, const struct lang_node *, const struct bindings *, uint32_t at);
+/* One that lives as long as the scope. */
+struct lang_node *node_kept(struct unit *, const struct lang_node *);
+/* A tree that has a type and stands for any value of it. */
+struct lang_node *made_up(struct unit *, uint32_t at, const struct lang_type *);
+/* Checks and converts. */
+int check_as(struct unit *, struct lang_node **node, const struct lang_type *);
+
+/* Inline definitions (expand.c): behind the declarator; the use of a name; a copy of what
+ * a name stands for (NULL: it is no inline); name[args]: 1, 0: it is none. */
+int inline_define(struct unit *, const struct declarator *);
+int inline_expand(struct unit *, struct lang_node **node);
+struct lang_node *inline_body(struct unit *, const struct lang_node *name);
+int inline_call(struct unit *, struct lang_node **node);
+
+/* Translators (xlate.c): `translator` is ahead; the translation that an unchecked tree
+ * is, or NULL; a member of it. */
+int parse_translator(struct unit *);
+struct lang_node *xlate_behind(struct unit *, struct lang_node *);
+int xlate_member(struct unit *, struct lang_node **node, struct lang_node *xlate);
+int member_has(const struct lang_type *, const char *name);
 
 int check_clause(struct unit *, struct lang_clause *);
 /* Every aggregation that an action names has a function by now. */

@@ -366,6 +366,7 @@ void lang_scope_close(struct lang_scope *s)
 		return;
 	vec_free(&s->names);
 	vec_free(&s->completed);
+	vec_free(&s->xlators);
 	vec_free(&s->aggs);
 	vec_free(&s->vars);
 	arena_close(s->arena);
@@ -377,6 +378,7 @@ void lang_scope_mark(const struct lang_scope *s, struct lang_mark *out)
 	out->aggs = s->aggs.n;
 	out->names = s->names.n;
 	out->completed = s->completed.n;
+	out->xlators = s->xlators.n;
 	out->vars = s->vars.n;
 	memcpy(out->used, s->used, sizeof out->used);
 	out->arrays = s->arrays;
@@ -387,6 +389,7 @@ void lang_scope_reset(struct lang_scope *s, const struct lang_mark *mark)
 	while (s->completed.n > mark->completed)
 		s->completed.at[--s->completed.n]->is_incomplete = 1;
 	names_cut(s, mark->names);
+	s->xlators.n = mark->xlators;
 	s->aggs.n = mark->aggs;
 	s->vars.n = mark->vars;
 	memcpy(s->used, mark->used, sizeof s->used);
@@ -442,6 +445,8 @@ int lang_compile(
 	u.script->arena = u.arena;
 	u.last_option = &u.script->options;
 	err = compile(&u);
+	if (!err && u.failed)
+		err = DTPROC_ESYNTAX;
 	if (err) {
 		if (!u.failed) /* without a diagnostic it can only be this */
 			err = err_nomem("a script");

@@ -129,15 +129,6 @@ static int needs_keys(struct unit *u, const struct lang_node *n)
 		n->text);
 }
 
-static void is_constant(struct lang_node *n, const struct lang_var *v)
-{
-	n->kind = v->type->kind == LANG_T_STRING ? LANG_N_STRING : LANG_N_INT;
-	n->type = v->type;
-	n->value = v->value;
-	n->text = v->text;
-	n->len = v->len;
-}
-
 /* Makes the enumerator's value of its name. */
 static int is_enumerator(struct unit *u, struct lang_node *n)
 {
@@ -163,10 +154,6 @@ int var_read(struct unit *u, struct lang_node *n)
 			return 0;
 		}
 		v = var_find(u, LANG_V_INLINE, n->text);
-		if (v) {
-			is_constant(n, v);
-			return 0;
-		}
 	}
 	if (!v && n->value == LANG_V_GLOBAL && (is_enumerator(u, n) || constant_read(n)))
 		return 0;

@@ -133,9 +133,15 @@ static void test_types(void **state)
 	assert_in_range(check_file("types.txt"), 40, 10000);
 }
 
+static void test_inline(void **state)
+{
+	assert_in_range(check_file("inline.txt"), 20, 10000);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_types)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_types), cmocka_unit_test(test_inline)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
