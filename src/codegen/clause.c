@@ -72,6 +72,7 @@ static enum cg_action_kind kind_of(const struct lang_node *call)
 		[LANG_ACT_PRINTA] = CG_PRINTA,
 		[LANG_ACT_CLEAR] = CG_CLEAR,
 		[LANG_ACT_TRUNC] = CG_TRUNC,
+		[LANG_ACT_PRINT] = CG_PRINT,
 	};
 	return kinds[call->func->code];
 }

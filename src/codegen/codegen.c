@@ -90,6 +90,7 @@ static int clause(struct cg *cg, struct cg_impl *impl, const struct lang_clause 
 
 	to->program = ++cg->programs;
 	to->line = from->line;
+	to->uses_args = from->uses_args != 0;
 	err = descriptions(&g, from, to);
 	if (!err)
 		err = gen_clause(&g, from, to);

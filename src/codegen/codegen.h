@@ -63,6 +63,7 @@ enum cg_action_kind {
 	CG_PRINTA, /* aggs; format, or NULL: the default */
 	CG_CLEAR,  /* aggs[0] */
 	CG_TRUNC,  /* aggs[0], fields[0] how many (none: all) */
+	CG_PRINT,  /* fields[0], with its type */
 };
 
 /* One data-recording action of a clause, in the order of the text. */
@@ -95,6 +96,7 @@ struct cg_clause {
 	 */
 	int has_record;
 	int is_destructive; /* it can change a victim */
+	int uses_args;      /* args[]: its probes must have the same parameters */
 	uint32_t record_bytes;
 	const struct cg_action *actions;
 	unsigned n_actions;

@@ -40,6 +40,11 @@ static int needs_value(struct unit *u, const struct lang_node *n, const char *op
 		return fail(u, n->at,
 			n->type->kind == LANG_T_ARRAY ? "D_OP_ARRFUN" : "D_OP_SCALAR", "",
 			"operator %s cannot be applied to a %s", op, n->type->name);
+	if (n->kind == LANG_N_UNARY && n->op == LANG_OP_DEREF &&
+		n->type->kind == LANG_T_VOID)
+		return fail(u, n->at, "D_SYM_NOTYPES",
+			"its address can be taken and cast",
+			"the type of the symbol is not known");
 	if (n->type->kind == LANG_T_DYN)
 		return fail(u, n->at, "D_OP_DYN", "",
 			"operand of %s may not be an aggregation", op);
@@ -296,8 +301,8 @@ static int check_sizeof(struct unit *u, struct lang_node *n)
 	if (n->left && n->left->kind == LANG_N_UNARY && n->left->op == LANG_OP_BITS)
 		return fail(u, n->at, "D_SIZEOF_BITFIELD", "",
 			"cannot apply sizeof to a bit-field");
-	if (t->is_incomplete || (!lang_type_is_scalar(t) && !lang_type_is_bytes(t) &&
-					t->kind != LANG_T_STRING))
+	if (!type_complete(u, t) || (!lang_type_is_scalar(t) && !lang_type_is_bytes(t) &&
+					    t->kind != LANG_T_STRING))
 		return fail(u, n->at, "D_SIZEOF_TYPE", "",
 			"cannot apply sizeof to a%s %s",
 			t->is_incomplete ? "n incomplete" : "", t->name);
@@ -413,6 +418,8 @@ static int check_kind(struct unit *u, struct lang_node **node)
 		n->type = &lang_type_string;
 		return 0;
 	case LANG_N_IDENT:
+		if (n->value == LANG_V_GLOBAL && strchr(n->text, '`'))
+			return check_symbol(u, node);
 		if (var_read(u, n))
 			return DTPROC_ESYNTAX;
 		return n->kind == LANG_N_VAR && n->var->scope == LANG_V_INLINE

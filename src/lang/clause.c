@@ -97,7 +97,8 @@ static int check_arguments(struct unit *u, struct lang_node *call)
 		if (check_expression(u, a))
 			return DTPROC_ESYNTAX;
 		if (call->func->kind == LANG_F_ACTION &&
-			call->func->code == LANG_ACT_TRACE)
+			(call->func->code == LANG_ACT_TRACE ||
+				call->func->code == LANG_ACT_PRINT))
 			continue;
 		if (check_param(u, call, a, i, *param))
 			return DTPROC_ESYNTAX;
@@ -318,11 +319,16 @@ static int check_trace(struct unit *u, struct lang_node *call)
 	const struct lang_type *t = call->args->type;
 
 	if (t->kind == LANG_T_DYN)
-		return fail(u, call->args->at, "D_TRACE_DYN", "printa() prints it",
-			"trace( ) may not be applied to a dynamic expression");
+		return fail(u, call->args->at,
+			call->func->code == LANG_ACT_PRINT ? "D_PRINT_DYN"
+							   : "D_TRACE_DYN",
+			"printa() prints it",
+			"%s( ) may not be applied to a dynamic expression", call->text);
 	if (!lang_type_is_scalar(t) && !lang_type_is_bytes(t) && t->kind != LANG_T_STRING)
-		return fail(u, call->args->at, "D_TRACE_VOID", "",
-			"trace( ) may not be applied to a void expression");
+		return fail(u, call->args->at,
+			call->func->code == LANG_ACT_PRINT ? "D_PRINT_VOID"
+							   : "D_TRACE_VOID",
+			"", "%s( ) may not be applied to a void expression", call->text);
 	return 0;
 }
 
@@ -359,6 +365,7 @@ static int check_action(struct unit *u, struct lang_node *call)
 		return DTPROC_ESYNTAX;
 	switch ((enum lang_action)call->func->code) {
 	case LANG_ACT_TRACE:
+	case LANG_ACT_PRINT:
 		return check_trace(u, call);
 	case LANG_ACT_PRINTF:
 		return check_format(u, call) || check_format_args(u, call)
@@ -426,6 +433,7 @@ static int check_statement(struct unit *u, struct lang_stmt *s)
 
 int check_clause(struct unit *u, struct lang_clause *c)
 {
+	u->clause = c;
 	if (c->predicate) {
 		if (check_expression(u, &c->predicate))
 			return DTPROC_ESYNTAX;

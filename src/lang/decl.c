@@ -81,8 +81,9 @@ static int word_index(const char *text, size_t len)
 static const struct lang_type *type_called(struct unit *u, const char *text, size_t len)
 {
 	const struct name *n = name_find(u, NAME_TYPE, text, len);
+	const struct lang_type *t = n ? n->type : lang_type_named(text, len);
 
-	return n ? n->type : lang_type_named(text, len);
+	return t ? t : type_of_victim(u, text, len);
 }
 
 int is_type_word(struct unit *u, const char *text, size_t len)
@@ -431,7 +432,7 @@ static const struct lang_type *applied(
 		return function_to(u, t);
 	else if (t->kind == LANG_T_VOID)
 		fail(u, s->at, "D_DECL_VOIDOBJ", "", "cannot declare array of void");
-	else if (t->is_incomplete || (t->kind == LANG_T_ARRAY && !t->n))
+	else if (!type_complete(u, t) || (t->kind == LANG_T_ARRAY && !t->n))
 		fail(u, s->at, "D_DECL_INCOMPLETE", "", "array of incomplete type %s",
 			t->name);
 	else

@@ -13,6 +13,8 @@
 #ifndef LANG_LANG_H
 #define LANG_LANG_H
 
+#include <base/typedesc.h>
+
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -73,6 +75,7 @@ struct lang_type {
 	const struct lang_member *members;
 	const struct lang_enumerator *enums;
 	uint32_t n_members, n_enums;
+	struct type_ref ref; /* of the victim's type that this is; file NULL: of none */
 };
 
 /* The type of that name ("unsigned long", "uint8_t", "pid_t"), or NULL. */
@@ -112,6 +115,7 @@ enum lang_action {
 	LANG_ACT_PRINTA,
 	LANG_ACT_CLEAR,
 	LANG_ACT_TRUNC,
+	LANG_ACT_PRINT,
 	/* Destructive ones, which make no record. */
 	LANG_ACT_STOP,
 	LANG_ACT_RAISE,
@@ -334,7 +338,8 @@ struct lang_clause {
 	struct lang_node *predicate; /* NULL: none */
 	struct lang_stmt *stmts;     /* NULL: the default action */
 	uint32_t at;
-	unsigned line; /* from 1 */
+	unsigned line;      /* from 1 */
+	unsigned uses_args; /* args[]: its probes must have the same parameters */
 	struct lang_clause *next;
 };
 
@@ -372,6 +377,8 @@ struct lang_source {
 	int argc;     /* $0 ... */
 	char *const *argv;
 	unsigned flags; /* enum lang_flags */
+	/* Types of the victim; NULL: none.  What it refers to outlives the scope. */
+	const struct type_source *types;
 };
 enum lang_flags {
 	LANG_DEFAULT_ARGS = 1 << 0, /* -x defaultargs: unset $1 is 0 or "" */

@@ -42,7 +42,7 @@ static int check_member_type(struct unit *u, const struct declarator *d)
 	if (t->kind == LANG_T_FUNCTION)
 		return fail(u, d->at, "D_DECL_COMBO", "make it a pointer",
 			"a member cannot be a function: %s", d->name);
-	if (t->is_incomplete)
+	if (!type_complete(u, t))
 		return fail(u, d->at, "D_DECL_INCOMPLETE", "",
 			"incomplete struct/union/enum %s: %s", t->name,
 			d->name ? d->name : "(anonymous)");
@@ -359,6 +359,12 @@ int parse_aggregate(struct unit *u, const struct lang_type **out)
 		t = tagged(u, kind, name, &is_new);
 		if (!t || next(u))
 			return DTPROC_ENOMEM;
+		if (t->ref.file &&
+			is_mark(u, "{")) { /* the victim's: the text has its own */
+			t = fresh(u, kind, name, strlen(name));
+			if (!t || !name_add(u, NAME_TAG, name, strlen(name), t))
+				return DTPROC_ENOMEM;
+		}
 	} else if (is_mark(u, "{")) {
 		t = fresh(u, kind, name, strlen(name));
 	} else {

@@ -69,7 +69,7 @@ int member_find(struct unit *u, uint32_t at, const struct lang_type *t, const ch
 	unsigned budget = MEMBERS_MAX;
 	char hint[LANG_NAME_MAX + 24];
 
-	if (t->is_incomplete)
+	if (!type_complete(u, t))
 		return fail(
 			u, at, "D_OP_INCOMPLETE", "", "type %s is not complete", t->name);
 	if (find(t, name, 0, &budget, out))
@@ -222,7 +222,7 @@ int check_deref(struct unit *u, struct lang_node *n)
 	if (t->kind == LANG_T_FUNCTION)
 		return fail(u, n->at, "D_DEREF_FUNC", "",
 			"cannot dereference a pointer to a function");
-	if (t->is_incomplete)
+	if (!type_complete(u, t))
 		return fail(u, n->at, "D_OP_INCOMPLETE", "",
 			"operator * cannot be applied to a pointer to incomplete type %s",
 			t->name);
@@ -250,6 +250,12 @@ int check_address(struct unit *u, struct lang_node **node)
 
 /* ------------------------------------------------------------------------- elements */
 
+static int is_args(const struct unit *u, const struct lang_node *n)
+{
+	return n->kind == LANG_N_IDENT && n->value == LANG_V_GLOBAL &&
+	       !strcmp(n->text, "args") && !var_find(u, LANG_V_GLOBAL, "args");
+}
+
 int check_element(struct unit *u, struct lang_node **node)
 {
 	struct lang_node *n = *node, *sum, *out;
@@ -257,6 +263,8 @@ int check_element(struct unit *u, struct lang_node **node)
 
 	if (called)
 		return called < 0 ? called : 0;
+	if (is_args(u, n->left))
+		return check_args(u, node);
 	if (n->n_args != 1)
 		return fail(u, n->at, "D_ARR_BADREF",
 			n->n_args ? "it is no associative array" : "expected an index",

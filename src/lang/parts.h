@@ -6,6 +6,7 @@
 #include "lang.h"
 
 #include <base/err.h>
+#include <base/hash.h>
 #include <base/vec.h>
 
 /* ------------------------------------------------------------------------ memory */
@@ -60,6 +61,7 @@ struct lang_scope {
 	uint32_t buckets[NAME_BUCKETS];
 	VEC(struct lang_type *) completed; /* that were incomplete when first named */
 	VEC(struct xlator *) xlators;
+	struct hash foreign; /* types made of the victim's */
 	VEC(struct lang_agg *) aggs;
 	VEC(struct lang_var *) vars;
 	uint32_t used[LANG_V_SCOPES]; /* bytes of this-> and globals, ids of self-> */
@@ -77,9 +79,13 @@ struct unit {
 	struct token tok; /* the token ahead */
 	int in_predicate;
 	unsigned depth;
-	unsigned copies;    /* nodes of inline definitions and translators */
-	int failed;         /* the diagnostic is set */
-	uint64_t args_used; /* bits of $1 ... $63 */
+	unsigned importing;         /* the victim's types, inside of each other */
+	struct lang_clause *clause; /* that is checked */
+	const struct lang_clause *params_of;
+	struct type_params *params; /* of its probes */
+	unsigned copies;            /* nodes of inline definitions and translators */
+	int failed;                 /* the diagnostic is set */
+	uint64_t args_used;         /* bits of $1 ... $63 */
 	struct lang_option **last_option;
 	uint32_t counted; /* newlines up to here are in `line` */
 	unsigned line;
@@ -185,6 +191,16 @@ int parse_control(struct unit *);
 int parse_descs(struct unit *, struct lang_desc **out);
 
 /* ----------------------------------------------------------------------- checker */
+
+/* Types of the victim (foreign.c).  Is the type complete, or can it be made so? */
+int type_complete(struct unit *, const struct lang_type *);
+const struct lang_type *type_import(struct unit *, const struct type_ref *);
+/* By name; NULL: it has none. */
+const struct lang_type *type_of_victim(struct unit *, const char *text, size_t len);
+/* module`name */
+int check_symbol(struct unit *, struct lang_node **node);
+/* args[n] */
+int check_args(struct unit *, struct lang_node **node);
 
 #define CHECK_DEPTH_MAX (4u * LANG_DEPTH_MAX) /* of trees with all inlines expanded */
 

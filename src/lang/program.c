@@ -367,6 +367,7 @@ void lang_scope_close(struct lang_scope *s)
 	vec_free(&s->names);
 	vec_free(&s->completed);
 	vec_free(&s->xlators);
+	hash_free(&s->foreign);
 	vec_free(&s->aggs);
 	vec_free(&s->vars);
 	arena_close(s->arena);

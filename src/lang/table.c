@@ -65,6 +65,7 @@ static const struct lang_func funcs[] = {
 		&lang_type_action},
 	{"printa", LANG_F_ACTION, LANG_ACT_PRINTA, 1, LANG_ARGS_MAX, "a@",
 		&lang_type_action},
+	{"print", LANG_F_ACTION, LANG_ACT_PRINT, 1, 1, "*", &lang_type_action},
 	{"exit", LANG_F_ACTION, LANG_ACT_EXIT, 1, 1, "i", &lang_type_action},
 	{"clear", LANG_F_ACTION, LANG_ACT_CLEAR, 1, 1, "@", &lang_type_action},
 	{"trunc", LANG_F_ACTION, LANG_ACT_TRUNC, 1, 2, "@i", &lang_type_action},

@@ -44,9 +44,11 @@ static void destroy(struct object *o)
 		return;
 	object_table_free(&o->table);
 	object_stubs_free(&o->stubs);
+	object_types_free(o->types);
 	object_cfi_free(o->cfi);
 	object_sdts_free(&o->sdts);
 	pthread_mutex_destroy(&o->lock);
+	pthread_mutex_destroy(&o->types_lock);
 	put_away(o);
 	free(o->segments);
 	free(o->path);
@@ -85,6 +87,16 @@ static struct object *look_up(const struct object_id *id, const struct stat *st)
 	return found;
 }
 
+static void init_recursive(pthread_mutex_t *m)
+{
+	pthread_mutexattr_t attr;
+
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
+	pthread_mutex_init(m, &attr);
+	pthread_mutexattr_destroy(&attr);
+}
+
 /* Makes the object of an open file; takes the descriptor. */
 static int make(const char *opened, const char *path, const struct stat *st, int *fd,
 	struct object **out)
@@ -96,6 +108,7 @@ static int make(const char *opened, const char *path, const struct stat *st, int
 		return err_nomem("an object");
 	list_init(&o->link);
 	pthread_mutex_init(&o->lock, NULL);
+	init_recursive(&o->types_lock);
 	o->refs = 1;
 	o->dev = st->st_dev;
 	o->ino = st->st_ino;

@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include <base/err.h>
+#include <base/typedesc.h>
 
 struct object;
 
@@ -226,6 +227,18 @@ int object_rule_at(
 int object_frame(struct object *, uint64_t value, unsigned *reg, int64_t *offset);
 /* Copies bytes of the file that lie at an address; how many, 0: none. */
 size_t object_read(struct object *, uint64_t value, void *buf, size_t len);
+
+/*
+ * Types, from DWARF (types.c): the first call reads it.  Each returns 1, or 0: there is
+ * none; walks return as base/typedesc.h says.  A reference is good until object_unref().
+ */
+int object_type_find(struct object *, const char *name, struct type_ref *out);
+int object_type_describe(const struct type_ref *, struct type_desc *out);
+int object_type_members(const struct type_ref *, type_member_fn *, void *arg);
+int object_type_enums(const struct type_ref *, type_enum_fn *, void *arg);
+int object_variable_type(struct object *, const char *name, struct type_ref *out);
+/* The parameters of the function that is entered at `value` (params.c). */
+int object_function_params(struct object *, uint64_t value, struct type_params *out);
 
 /*
  * Does `wanted`, as written in a probe description, name the object called `name`?  By

@@ -65,6 +65,9 @@ struct object {
 	struct object_stubs stubs;
 	struct object_sdts sdts;
 	int sdts_read;
+	pthread_mutex_t types_lock; /* of what follows; recursive */
+	struct object_types *types; /* types.c; NULL: none */
+	int types_read;
 };
 
 /* headers.c: what a file tells at once.  EELF. */
@@ -104,6 +107,8 @@ void object_cfi_free(struct cfi *);
 /* Reads the static probes of an open file. */
 int object_sdts_read(int fd, const char *path, struct object_sdts *out) MUST_USE;
 void object_sdts_free(struct object_sdts *);
+
+void object_types_free(struct object_types *);
 
 /* Reads all symbols of an open file; the result is the caller's to object_table_free().
  */

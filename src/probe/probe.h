@@ -16,6 +16,7 @@
 #define PROBE_PROBE_H
 
 #include <base/err.h>
+#include <base/typedesc.h>
 #include <hold/hold.h>
 
 enum probe_kind {
@@ -96,6 +97,17 @@ int probe_is_stale(struct probe_table *, struct dtproc_proc *);
 int probe_may_come(const struct probe_table *);
 /* Why the last probe_each() found nothing, or left things out; "" if that is unknown. */
 const char *probe_why_none(const struct probe_table *);
+/*
+ * Types and variables of a victim by name, in a module (NULL: any), and the parameters of
+ * the function that a probe is at: 1, or 0 (*why is static).  A reference is good until
+ * the table is closed.
+ */
+int probe_type_find(struct probe_table *, pid_t, const char *module, const char *name,
+	struct type_ref *out);
+int probe_symbol(struct probe_table *, pid_t, const char *module, const char *name,
+	uint64_t *addr, struct type_ref *type);
+int probe_params(struct probe_table *, const struct probe *, struct type_params *out,
+	const char **why);
 /* The probe of this ID, or NULL. */
 const struct probe *probe_by_id(const struct probe_table *, uint32_t id);
 /* How many probes the table has: their IDs are 1 to that. */

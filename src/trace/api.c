@@ -139,6 +139,8 @@ void dtproc_close(struct dtproc *d)
 	engine_close(d->engines);
 	probe_table_close(d->probes);
 	probe_table_close(d->seen);
+	probe_table_close(d->typing);
+	vec_free(&d->args_of);
 	if (d->hold)
 		hold_close(d->hold);
 	trace_scripts_free(d);

@@ -12,6 +12,8 @@ static int add_pair(const struct probe *p, void *arg)
 {
 	struct match *m = arg;
 
+	if (!trace_args_fit(m->session, m->program, p))
+		return 0;
 	return vec_push(&m->session->pairs, ((struct trace_pair){p, m->program}))
 		       ? err_nomem("pairs of probe and clause")
 		       : 0;

@@ -83,7 +83,9 @@ struct dtproc {
 	struct cg *cg;
 	struct trace_options options;
 	struct probe_table *probes;
-	struct probe_table *seen; /* by dtproc_each_probe(): keeps objects open */
+	struct probe_table *typing; /* types.c: keeps objects open that types are of */
+	VEC(uint64_t) args_of;      /* by clause: what its args[] are; 0: not known */
+	struct probe_table *seen;   /* by dtproc_each_probe(): keeps objects open */
 	struct engine_set *engines;
 	pthread_mutex_t lock; /* refresh.c; recursive */
 	enum trace_phase phase;
@@ -129,6 +131,11 @@ void trace_end(struct dtproc *);
 /* As probe_by_id(). */
 const struct probe *trace_probe(struct dtproc *, uint32_t id);
 
+/* types.c: where the compiler gets types of the victim from. */
+struct type_source trace_types(struct dtproc *);
+/* May the clause run at this probe, as far as args[] are concerned?  Warns. */
+int trace_args_fit(struct dtproc *, uint32_t program, const struct probe *);
+
 /* script.c */
 void trace_scripts_free(struct dtproc *);
 /* match.c: descriptions to pairs. */
@@ -172,6 +179,10 @@ enum trace_bytes_form {
 	TRACE_BYTES_RAW,    /* always as a dump */
 };
 void trace_print_bytes(const void *bytes, size_t n, enum trace_bytes_form, FILE *out);
+
+/* typed.c: print() */
+void trace_print_typed(
+	const struct lang_type *type, const void *bytes, size_t n, FILE *out);
 
 /* format.c: printf. */
 struct trace_value {

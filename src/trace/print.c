@@ -119,12 +119,31 @@ static void print_printf(struct dtproc *d, const struct cg_action *a, const void
 	trace_format(a->format, values, n, out);
 }
 
+static void print_print(struct dtproc *d, const struct cg_action *a, const void *payload,
+	size_t len, FILE *out)
+{
+	const struct cg_field *f = &a->fields[0];
+	char buf[LANG_STRSIZE];
+	const void *p = bytes_of(f, payload, len, f->size);
+
+	if (f->kind == CG_PROBE) {
+		fprintf(out, "string \"%s\"\n",
+			trace_field_text(d, f, payload, len, buf, sizeof buf));
+	} else if (p) {
+		trace_print_typed(
+			f->type, p, f->kind == CG_BYTES ? f->bytes : f->size, out);
+	}
+}
+
 static void print_action(struct dtproc *d, const struct cg_action *a, const void *payload,
 	size_t len, FILE *out)
 {
 	switch (a->kind) {
 	case CG_TRACE:
 		print_trace(d, a, payload, len, out);
+		break;
+	case CG_PRINT:
+		print_print(d, a, payload, len, out);
 		break;
 	case CG_PRINTF:
 		print_printf(d, a, payload, len, out);

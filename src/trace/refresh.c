@@ -46,6 +46,8 @@ static int want(const struct probe *p, void *arg)
 {
 	struct fresh *f = arg;
 
+	if (!trace_args_fit(f->session, f->program, p))
+		return 0;
 	return engine_want(f->session->engines, p, f->program);
 }
 

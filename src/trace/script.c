@@ -59,13 +59,15 @@ static int compile(struct dtproc *d, struct trace_script *s, const char *name,
 	const char *text, int argc, char *const argv[])
 {
 	char **args = calloc((size_t)argc + 2, sizeof *args);
+	struct type_source types = trace_types(d);
 	struct lang_source source = {.text = text,
 		.spec = LANG_SPEC_NAME,
 		.input = s->is_text ? LANG_INPUT_STRING : LANG_INPUT_FILE,
 		.target = hold_target(d->hold),
 		.argc = argc + 1,
 		.argv = args,
-		.flags = flags_of(&d->options)};
+		.flags = flags_of(&d->options),
+		.types = &types};
 	int err;
 
 	if (!args)
