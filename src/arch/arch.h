@@ -8,6 +8,7 @@
  *   the calling convention: integer arguments, in registers and on the stack
  *   the system call convention: numbers, results, restarts
  *   how an instruction is decoded and moved elsewhere
+ *   how bytecode becomes its machine code (bpf/machine.h, beside the interpreter)
  */
 #ifndef ARCH_ARCH_H
 #define ARCH_ARCH_H

@@ -123,6 +123,11 @@ struct bpf_program;
 int bpf_program_load(const void *blob, size_t bytes, struct bpf_program **out)
 	__attribute__((warn_unused_result));
 void bpf_program_free(struct bpf_program *);
+/*
+ * Makes machine code of it, once.  1: it has some; 0: this system lets us have no
+ * executable memory (the debug log tells), and it is interpreted as before.
+ */
+int bpf_program_compile(struct bpf_program *);
 uint32_t bpf_program_id(const struct bpf_program *);
 /*
  * Runs it for a hit.  0: to its end; 1: not at all (tracing is over, or the lane runs a

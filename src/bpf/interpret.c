@@ -4,7 +4,7 @@
  * verifier and checks nothing.  Division by zero gives 0, modulo by zero leaves the
  * value, shifts take the low bits of their count (RFC 9669).
  */
-#include "program.h"
+#include "machine.h"
 
 #include <string.h>
 
@@ -153,8 +153,8 @@ static u64 area(
 	return (u64)(uintptr_t)base + (u64)s->imm;
 }
 
-/* Where the program ended. */
-static const struct bpf_step *run(const struct bpf_program *p, struct rt_hit *hit)
+/* The number of the instruction that ended the program. */
+static uint32_t run(const struct bpf_program *p, struct rt_hit *hit)
 {
 	const struct bpf_step *s = p->steps;
 	u64 stack[BPF_STACK_BYTES / 8];
@@ -209,10 +209,10 @@ static const struct bpf_step *run(const struct bpf_program *p, struct rt_hit *hi
 		case BPF_C_JMP | BPF_J_CALL:
 			r[0] = rt_helpers[s->imm].fn(hit, r[1], r[2], r[3], r[4], r[5]);
 			if (__builtin_expect(hit->fault != RT_FAULT_NONE, 0))
-				return s;
+				return (uint32_t)(s - p->steps);
 			break;
 		case BPF_C_JMP | BPF_J_EXIT:
-			return s;
+			return (uint32_t)(s - p->steps);
 		default:
 			__builtin_unreachable();
 		}
@@ -227,8 +227,10 @@ int bpf_program_run(const struct bpf_program *p, struct rt_hit *hit)
 	hit->fault_pc = 0;
 	if (p->globals > hit->view->globals_bytes)
 		hit->fault = RT_FAULT_ILLOP; /* the engine brought none */
+	else if (p->code)
+		hit->fault_pc = ((bpf_machine_fn *)p->code)(hit);
 	else
-		hit->fault_pc = (uint32_t)(run(p, hit) - p->steps);
+		hit->fault_pc = run(p, hit);
 	rt_run_end(hit);
 	return hit->fault ? -1 : 0;
 }

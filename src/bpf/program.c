@@ -95,6 +95,7 @@ void bpf_program_free(struct bpf_program *program)
 {
 	if (!program)
 		return;
+	bpf_program_forget_code(program);
 	free(program->steps);
 	free(program->rodata);
 	free(program);

@@ -56,7 +56,8 @@ static int prepare(struct engine_set *s, struct engine_unit *u)
 	if (!err)
 		err = pack_programs(&s->config, &programs, &len);
 	if (!err)
-		err = hold_programs(u->proc, programs, len);
+		err = hold_programs(
+			u->proc, s->config.interpret ? WIRE_INTERPRET : 0, programs, len);
 	return err;
 }
 

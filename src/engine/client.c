@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The client's own engine: BEGIN, END, ERROR and timers run here, by the interpreter, in
+ * The client's own engine: BEGIN, END, ERROR and timers run here, in
  * a segment of private memory with one lane.  pid, execname and the like are the
  * client's; there is no victim whose memory could be read.
  */
@@ -114,6 +114,8 @@ static long arm(struct engine_set *s, struct engine_unit *u, engine_refused_fn *
 		err = bpf_program_load(p->blob, p->bytes, &c->programs[k]);
 		if (err)
 			return err;
+		if (!s->config.interpret)
+			bpf_program_compile(c->programs[k]);
 	}
 	return (long)(u->pairs.n - u->armed);
 }

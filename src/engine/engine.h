@@ -29,6 +29,7 @@ struct engine_config {
 	uint32_t dyn_bytes;      /* of associative arrays, and of each lane's self-> */
 	const struct engine_program *programs; /* borrowed while the set lives */
 	size_t n_programs;
+	int interpret; /* the programs, although the CPU could run them */
 };
 
 int engine_open(const struct engine_config *, struct engine_set **out) MUST_USE;

@@ -118,8 +118,12 @@ size_t hold_changes(struct dtproc_proc *, const struct wire_range **out);
 /* Sites that a layer above arms have users below this; event breakpoints above. */
 #define HOLD_USER_MAX 0x80000000u
 
-/* Replaces all programs: wire_program headers, each followed by its code. */
-int hold_programs(struct dtproc_proc *, const void *bytes, size_t len) MUST_USE;
+/*
+ * Replaces all programs: wire_program headers, each followed by its code; `flags` of
+ * enum wire_programs_flags.
+ */
+int hold_programs(
+	struct dtproc_proc *, unsigned flags, const void *bytes, size_t len) MUST_USE;
 /*
  * Hands the segment, its doorbell (an eventfd) and the memory of the session's
  * variables (-1: there are none) to the keeper.

@@ -159,10 +159,10 @@ int dtproc_proc_stop(struct dtproc_proc *p)
 
 /* ------------------------------------------------------- programs and sites */
 
-int hold_programs(struct dtproc_proc *p, const void *bytes, size_t len)
+int hold_programs(struct dtproc_proc *p, unsigned flags, const void *bytes, size_t len)
 {
 	CLEAN(hold_leave) struct hold_guard g = hold_enter(p);
-	struct wire_request req = {.op = WIRE_PROGRAMS, .count = len};
+	struct wire_request req = {.op = WIRE_PROGRAMS, .flags = flags, .count = len};
 	struct wire_reply reply;
 
 	if (p->kind == HOLD_CONTROL && !p->hung_up) {

@@ -21,7 +21,8 @@ static int open_engines(struct dtproc *d)
 		.params = params_of(&d->options),
 		.dyn_bytes = (uint32_t)d->options.at[TRACE_DYNVARSIZE].number,
 		.programs = d->programs.at,
-		.n_programs = d->programs.n};
+		.n_programs = d->programs.n,
+		.interpret = trace_option_on(&d->options, TRACE_INTERPRET)};
 	int err = engine_open(&c, &d->engines);
 
 	for (size_t i = 0; i < d->pairs.n && !err; i++)

@@ -36,6 +36,7 @@ static const struct row {
 		" inline uprobe "},
 	[TRACE_EVALTIME] = {"evaltime", WORD, "postinit", 0, 0, " exec postinit ",
 		" preinit main "},
+	[TRACE_INTERPRET] = {"interpret", FLAG, NULL, 0, 0, NULL, NULL},
 	[TRACE_QUIET] = {"quiet", FLAG, NULL, 0, 0, NULL, NULL},
 	[TRACE_STRSIZE] = {"strsize", SIZE, "256", 8, 4096, NULL, NULL},
 	[TRACE_SWITCHRATE] = {"switchrate", RATE, "1s", 1000000, 3600 * SECOND, NULL,

@@ -53,7 +53,7 @@ enum wire_op {
 	WIRE_CONTINUE, /* -> value = 1: ran now, 0: did not idle */
 	WIRE_STOP,     /* -> value = 1: stopped now, 0: idled already */
 	WIRE_PROGRAMS, /* count = bytes in bulk: wire_program headers, each followed by
-			  its code; replaces all programs */
+			  its code; replaces all programs; flags */
 	WIRE_SEGMENT,  /* fd 0: segment memfd, fd 1: doorbell eventfd,
 			   fd 2, if there are any: memfd of the session's variables */
 	WIRE_ARM,      /* count = wire_site in bulk, arg = wire_operand behind them
@@ -76,6 +76,11 @@ enum wire_end { WIRE_END_DEFAULT, WIRE_END_KILL, WIRE_END_RUN, WIRE_END_STOPPED 
 enum wire_start_flags {
 	WIRE_CREATE = 1 << 0, /* the stub on WIRE_FD_STUB is the victim */
 	WIRE_REPAIR = 1 << 1, /* successor of a dead keeper: repair from ledger, let go */
+};
+
+/* wire_request.flags of WIRE_PROGRAMS */
+enum wire_programs_flags {
+	WIRE_INTERPRET = 1 << 0, /* no machine code */
 };
 
 enum wire_event_kind {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Programs.  The input is code, to which a good header is added (and, for the header's
- * own sake, taken as a whole blob too).  What verifies runs, prints, and assembles again.
+ * own sake, taken as a whole blob too).  What verifies runs in both forms with the same
+ * outcome, prints, and assembles again.
  */
-#include "../unit/dlang.h"
+#include "../unit/bpf_both.h"
 
 static void text_again(const void *blob, size_t bytes)
 {
@@ -26,20 +27,19 @@ static void text_again(const void *blob, size_t bytes)
 	free(text);
 }
 
-static void run(const struct bpf_program *p)
+static void run(const void *blob, size_t bytes)
 {
-	static const struct rt_params params = {
-		.ring_bytes = 65536, .agg_bytes = 65536, .probes = 8, .name_bytes = 4096};
-	static struct dbench bench;
-	static uint64_t payload[RT_RECORD_MAX / 8];
-	struct rt_record record;
+	static struct both both;
+	const char *what;
 
-	if (!bench.mem && bench_open(&bench, &params))
+	if (!both.compiled.mem && both_open(&both))
 		abort();
-	bench.hit.flags = RT_HIT_ALWAYS;
-	bpf_program_run(p, &bench.hit);
-	while (rt_ring_next(&bench.client, 0, &record, payload))
-		;
+	what = both_run(&both, blob, bytes);
+	if (what) {
+		fprintf(stderr, "interpreter and machine code differ: %s\n", what);
+		bpf_disassemble(blob, bytes, stderr);
+		abort();
+	}
 }
 
 static void try_blob(const void *blob, size_t bytes, int whole)
@@ -47,8 +47,8 @@ static void try_blob(const void *blob, size_t bytes, int whole)
 	struct bpf_program *p;
 
 	if (bpf_program_load(blob, bytes, &p) == 0) {
-		run(p);
 		bpf_program_free(p);
+		run(blob, bytes);
 		whole = 1;
 	}
 	if (whole)

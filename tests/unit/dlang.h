@@ -166,6 +166,8 @@ static inline int bench_run(struct dbench *b, unsigned i)
 	if (bpf_program_load(
 		    b->script->clauses[i].blob, b->script->clauses[i].bytes, &program))
 		return -2;
+	if (!getenv("TEST_INTERPRETED"))
+		bpf_program_compile(program);
 	result = bpf_program_run(program, &b->hit);
 	bpf_program_free(program);
 	return result;

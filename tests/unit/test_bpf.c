@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Runs tests/unit/bpf/: one file a group, each case through assembler, disassembler and
- * back, verifier and interpreter.
+ * back, verifier, interpreter and machine code.
  *
  *	== name
  *	program, which leaves its result in r0 (the end is added)
@@ -62,8 +62,11 @@ static void round_trip(const char *name, const void *blob, size_t bytes)
 
 static void run_case(const char *name, const struct bpf_program *p, const char *want)
 {
-	struct rt_params params = {
-		.ring_bytes = 4096, .agg_bytes = 4096, .probes = 8, .name_bytes = 4096};
+	struct rt_params params = {.ring_bytes = 4096,
+		.agg_bytes = 4096,
+		.probes = 8,
+		.name_bytes = 4096,
+		.self_bytes = 4096};
 	static uint64_t payload[RT_RECORD_MAX / 8];
 	static struct dbench bench;
 	struct rt_record record = {0};
@@ -108,6 +111,8 @@ static void try_case(const char *name, char *program, const char *want)
 	} else if (err) {
 		fail_msg("%s: %s", name, err_text());
 	} else {
+		run_case(name, p, want);
+		assert_int_equal(bpf_program_compile(p), 1);
 		run_case(name, p, want);
 	}
 	if (!err)
