@@ -97,7 +97,7 @@ static void run(unsigned long n)
 	struct bpf_program *p = load(0);
 	double interpreted = least_run(p, n);
 
-	if (!bpf_program_compile(p))
+	if (!bpf_programs_compile(&p, 1))
 		fprintf(stderr, "no machine code here\n");
 	printf("run %.1f %.1f\n", interpreted, least_run(p, n));
 	bpf_program_free(p);
@@ -111,7 +111,7 @@ static void load_times(void)
 		double begin = now_ns(), middle, end;
 		struct bpf_program *p = load(0);
 		middle = now_ns();
-		bpf_program_compile(p);
+		bpf_programs_compile(&p, 1);
 		end = now_ns();
 		bpf_program_free(p);
 		verified = middle - begin < verified ? middle - begin : verified;
@@ -129,6 +129,7 @@ static void script(void)
 		"\tprintf(\"%%s %%d %%s\\n\", probefunc, arg3, copyinstr(arg4));\n"
 		"}\n";
 	static char text[CLAUSES * (sizeof clause + 16)];
+	struct bpf_program *programs[CLAUSES];
 	double best = 1e12;
 	size_t at = 0;
 
@@ -137,11 +138,11 @@ static void script(void)
 	for (int i = 0; i < TRIES; i++) {
 		double begin = now_ns();
 		compile(text);
-		for (unsigned k = 0; k < bench.script->n_clauses; k++) {
-			struct bpf_program *p = load(k);
-			bpf_program_compile(p);
-			bpf_program_free(p);
-		}
+		for (unsigned k = 0; k < CLAUSES; k++)
+			programs[k] = load(k);
+		bpf_programs_compile(programs, CLAUSES);
+		for (unsigned k = 0; k < CLAUSES; k++)
+			bpf_program_free(programs[k]);
 		best = now_ns() - begin < best ? now_ns() - begin : best;
 	}
 	printf("script %.2f\n", best / 1e6);
@@ -164,7 +165,7 @@ static void memory(unsigned long n)
 	struct bpf_program *p = load(0);
 	long before;
 
-	bpf_program_compile(p);
+	bpf_programs_compile(&p, 1);
 	fire(p, n / 10, KEYS);
 	before = resident_kb();
 	fire(p, n - n / 10, KEYS);

@@ -124,10 +124,12 @@ int bpf_program_load(const void *blob, size_t bytes, struct bpf_program **out)
 	__attribute__((warn_unused_result));
 void bpf_program_free(struct bpf_program *);
 /*
- * Makes machine code of it, once.  1: it has some; 0: this system lets us have no
- * executable memory (the debug log tells), and it is interpreted as before.
+ * Makes machine code of programs; those that are NULL or have some are passed over.  1:
+ * all have some; 0: this system lets us have no executable memory (the debug log tells),
+ * and they are interpreted as before.  What was compiled together shares its pages, so
+ * that it is freed by one thread at a time.
  */
-int bpf_program_compile(struct bpf_program *);
+int bpf_programs_compile(struct bpf_program *const programs[], size_t n);
 uint32_t bpf_program_id(const struct bpf_program *);
 /*
  * Runs it for a hit.  0: to its end; 1: not at all (tracing is over, or the lane runs a

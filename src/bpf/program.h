@@ -17,9 +17,10 @@ struct bpf_program {
 	struct bpf_step *steps;
 	unsigned char *rodata;
 	uint32_t rodata_bytes;
-	uint32_t locals, globals; /* bytes */
-	void *code;               /* machine code; NULL: it is interpreted */
-	size_t code_bytes;
+	uint32_t locals, globals;   /* bytes */
+	void *code;                 /* machine code; NULL: it is interpreted */
+	size_t code_at, code_bytes; /* in the text, while it is made; of its code */
+	struct bpf_text *text;      /* that it lies in, with that of others */
 };
 
 #define BPF_DST(code) ((code)->regs & 15)
@@ -37,7 +38,7 @@ int bpf_blob_parts(const void *blob, size_t bytes, struct bpf_parts *out);
 struct bpf_code bpf_parts_code(const struct bpf_parts *, uint32_t i);
 /* Is the instruction well-formed?  NULL, or what is wrong with it. */
 const char *bpf_code_flaw(const struct bpf_code *);
-/* Unmaps the machine code, if there is any. */
+/* Unmaps the machine code, if there is any and no other program's lies there. */
 void bpf_program_forget_code(struct bpf_program *);
 /* Verifies all of it; 0, or DTPROC_EVERIFY with the text set. */
 int bpf_verify(const struct bpf_parts *);

@@ -114,9 +114,9 @@ static long arm(struct engine_set *s, struct engine_unit *u, engine_refused_fn *
 		err = bpf_program_load(p->blob, p->bytes, &c->programs[k]);
 		if (err)
 			return err;
-		if (!s->config.interpret)
-			bpf_program_compile(c->programs[k]);
 	}
+	if (!s->config.interpret)
+		bpf_programs_compile(c->programs, c->n);
 	return (long)(u->pairs.n - u->armed);
 }
 

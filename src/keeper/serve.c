@@ -161,13 +161,11 @@ static void drop_programs(struct keeper *k)
 	k->programs.n = 0;
 }
 
-static int load_program(struct keeper *k, uint32_t flags, const void *code, size_t bytes)
+static int load_program(struct keeper *k, const void *code, size_t bytes)
 {
 	struct bpf_program *p = NULL;
 	int failed = bpf_program_load(code, bytes, &p);
 
-	if (!failed && !(flags & WIRE_INTERPRET))
-		bpf_program_compile(p);
 	if (!failed && vec_push(&k->programs, p)) {
 		bpf_program_free(p);
 		failed = err_nomem("a program");
@@ -192,9 +190,11 @@ static int op_programs(struct keeper *k, struct call *c)
 		at += sizeof head;
 		if (head.bytes > c->req->count - at)
 			return err_set(DTPROC_EPROTO, "bad length of a program");
-		code = load_program(k, c->req->flags, buf + at, head.bytes);
+		code = load_program(k, buf + at, head.bytes);
 		at += head.bytes;
 	}
+	if (!code && !(c->req->flags & WIRE_INTERPRET))
+		bpf_programs_compile(k->programs.at, k->programs.n);
 	return code;
 }
 

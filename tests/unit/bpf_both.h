@@ -82,7 +82,7 @@ static inline const char *both_run(struct both *b, const void *blob, size_t byte
 	rt_hit_probe(&b->interpreted.hit, 3);
 	rt_hit_probe(&b->compiled.hit, 3);
 	b->result = bpf_program_run(p, &b->interpreted.hit);
-	what = bpf_program_compile(p) ? NULL : "no machine code";
+	what = bpf_programs_compile(&p, 1) ? NULL : "no machine code";
 	result = bpf_program_run(p, &b->compiled.hit);
 	bpf_program_free(p);
 	if (!what && result != b->result)

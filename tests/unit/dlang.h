@@ -167,7 +167,7 @@ static inline int bench_run(struct dbench *b, unsigned i)
 		    b->script->clauses[i].blob, b->script->clauses[i].bytes, &program))
 		return -2;
 	if (!getenv("TEST_INTERPRETED"))
-		bpf_program_compile(program);
+		bpf_programs_compile(&program, 1);
 	result = bpf_program_run(program, &b->hit);
 	bpf_program_free(program);
 	return result;

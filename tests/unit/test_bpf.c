@@ -16,6 +16,7 @@
 
 #include "../../src/bpf/name.h"
 
+#include <Zydis/Zydis.h>
 #include <dirent.h>
 #include <stdio.h>
 
@@ -89,6 +90,42 @@ static void run_case(const char *name, const struct bpf_program *p, const char *
 	bench_close(&bench);
 }
 
+static int is_general(ZydisRegister reg)
+{
+	switch (ZydisRegisterGetClass(reg)) {
+	case ZYDIS_REGCLASS_GPR8:
+	case ZYDIS_REGCLASS_GPR16:
+	case ZYDIS_REGCLASS_GPR32:
+	case ZYDIS_REGCLASS_GPR64:
+	case ZYDIS_REGCLASS_FLAGS:
+	case ZYDIS_REGCLASS_IP:
+		return 1;
+	default:
+		return 0;
+	}
+}
+
+/* All of the code decodes, and has general registers alone. */
+static void general_only(const char *name, const struct bpf_program *p)
+{
+	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+	ZydisDecodedInstruction insn;
+	ZydisDecoder decoder;
+
+	ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+	for (size_t at = 0; at < p->code_bytes; at += insn.length) {
+		const uint8_t *code = (const uint8_t *)p->code + at;
+		if (ZYAN_FAILED(ZydisDecoderDecodeFull(
+			    &decoder, code, p->code_bytes - at, &insn, operands)))
+			fail_msg("%s: no instruction at byte %zu of the code", name, at);
+		for (int i = 0; i < insn.operand_count; i++)
+			if (operands[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+				!is_general(operands[i].reg.value))
+				fail_msg("%s: %s in the code", name,
+					ZydisRegisterGetString(operands[i].reg.value));
+	}
+}
+
 static void try_case(const char *name, char *program, const char *want)
 {
 	int refuse = !strncmp(want, "refuse ", 7), err;
@@ -112,7 +149,8 @@ static void try_case(const char *name, char *program, const char *want)
 		fail_msg("%s: %s", name, err_text());
 	} else {
 		run_case(name, p, want);
-		assert_int_equal(bpf_program_compile(p), 1);
+		assert_int_equal(bpf_programs_compile(&p, 1), 1);
+		general_only(name, p);
 		run_case(name, p, want);
 	}
 	if (!err)

@@ -84,12 +84,38 @@ static void test_write_or_execute(void **state)
 	struct bpf_program *p = load("mov r0, 0\nexit");
 
 	assert_int_equal(executable(), before);
-	assert_int_equal(bpf_program_compile(p), 1);
+	assert_int_equal(bpf_programs_compile(&p, 1), 1);
 	assert_int_equal(executable(), before + page);
-	assert_int_equal(bpf_program_compile(p), 1);
+	assert_int_equal(bpf_programs_compile(&p, 1), 1);
 	assert_int_equal(executable(), before + page);
 	bpf_program_free(p);
 	assert_int_equal(executable(), before);
+}
+
+/* Programs that are compiled together share pages, for as long as one of them lives. */
+static void test_together(void **state)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), before = executable();
+	static struct both both;
+	struct bpf_program *p[40] = {NULL};
+	char text[64];
+
+	assert_int_equal(both_open(&both), 0);
+	assert_int_equal(bpf_programs_compile(p, COUNT_OF(p)), 1); /* none */
+	for (unsigned i = 0; i < COUNT_OF(p); i += 2) { /* the others stay NULL */
+		snprintf(text, sizeof text, "mov r1, 3\nmov r2, %u\ncall fault\nexit", i);
+		p[i] = load(text);
+	}
+	assert_int_equal(bpf_programs_compile(p, 8), 1);
+	assert_int_equal(bpf_programs_compile(p, COUNT_OF(p)), 1);
+	assert_int_equal(executable(), before + 2 * page);
+	for (unsigned i = 0; i < COUNT_OF(p); i += 2) {
+		assert_int_equal(bpf_program_run(p[i], &both.compiled.hit), -1);
+		assert_int_equal(both.compiled.hit.fault_value, i);
+		bpf_program_free(p[i]);
+		assert_int_equal(executable(), before + page * (i < 6 ? 2 : i < 38));
+	}
+	both_close(&both);
 }
 
 /* Without executable memory a program is interpreted, and nothing is left behind. */
@@ -101,10 +127,10 @@ static void test_no_memory(void **state)
 
 	assert_int_equal(both_open(&both), 0);
 	refuse_mprotect = 1;
-	assert_int_equal(bpf_program_compile(p), 0);
+	assert_int_equal(bpf_programs_compile(&p, 1), 0);
 	refuse_mprotect = 0;
 	refuse_mmap = 1;
-	assert_int_equal(bpf_program_compile(p), 0);
+	assert_int_equal(bpf_programs_compile(&p, 1), 0);
 	refuse_mmap = 0;
 	assert_int_equal(executable(), before);
 	assert_int_equal(bpf_program_run(p, &both.compiled.hit), -1);
@@ -214,6 +240,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_write_or_execute),
+		cmocka_unit_test(test_together),
 		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_longest),
