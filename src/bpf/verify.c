@@ -38,8 +38,12 @@ struct verifier {
 	int reached;          /* does control come to this instruction? */
 	struct state **ahead; /* merged states of jumps to each instruction */
 	uint8_t *second;      /* second words, not to be jumped to */
+	int64_t helper_bytes; /* that helpers read or write, were none jumped over */
 	const char *flaw;
 };
+
+/* A helper takes a time for each byte, and the thread at the probe waits for it. */
+#define HELPER_BYTES_MAX (32 << 20)
 
 static const char no_memory[] = "out of memory";
 
@@ -188,6 +192,8 @@ static int arrive(struct verifier *v, uint32_t pc)
 	else
 		v->now = *s;
 	v->reached = 1;
+	free(s); /* all that jump here lie before */
+	v->ahead[pc] = NULL;
 	return 0;
 }
 
@@ -365,7 +371,10 @@ static int check_argument(struct verifier *v, enum rt_helper_arg want, int i)
 	}
 	if (i > 3 || size->kind != NUMBER || !size->known || size->value < 1)
 		return bad(v, "size is not constant");
-	return access(v, r, 0, size->value, want == RT_ARG_IN ? READ : WRITE);
+	if (access(v, r, 0, size->value, want == RT_ARG_IN ? READ : WRITE))
+		return -1;
+	v->helper_bytes += size->value;
+	return v->helper_bytes <= HELPER_BYTES_MAX ? 0 : bad(v, "it would take too long");
 }
 
 static int check_call(struct verifier *v, const struct bpf_code *c)

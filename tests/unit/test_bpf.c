@@ -229,6 +229,30 @@ static void test_blobs(void **state)
 	free(blob);
 }
 
+/* The work of helpers is bounded, for the thread at the probe waits: here 32 MiB. */
+static void test_too_long(void **state)
+{
+	static const char call[] = "lddw r1, globals+0\nmov r2, 1048576\ncall strlen\n";
+	char text[40 * sizeof call] = ".globals 1048576\n";
+	struct bpf_program *p;
+	size_t bytes, end;
+	void *blob;
+
+	for (int i = 1; i <= 33; i++) {
+		strcat(text, call);
+		end = strlen(text);
+		strcat(text, "exit\n");
+		assert_int_equal(bpf_assemble(text, &blob, &bytes), 0);
+		text[end] = 0;
+		assert_int_equal(
+			bpf_program_load(blob, bytes, &p), i <= 32 ? 0 : DTPROC_EVERIFY);
+		free(blob);
+		if (i <= 32)
+			bpf_program_free(p);
+	}
+	assert_non_null(strstr(err_text(), "instruction 131: it would take too long"));
+}
+
 static void test_assembler_errors(void **state)
 {
 	static const char *const texts[][2] = {{"mov r0 1", "line 1: expected a comma"},
@@ -254,6 +278,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cases),
 		cmocka_unit_test(test_blobs),
+		cmocka_unit_test(test_too_long),
 		cmocka_unit_test(test_assembler_errors),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

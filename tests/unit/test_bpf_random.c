@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Random programs, interpreted and as machine code: results, faults and all memory that a
- * program can reach must be the same.  DTPROC_SEED repeats a run, DTPROC_SOAK makes it a
- * million programs.
+ * program can reach must be the same.  So must be what is left of them when they have
+ * been spoilt and the verifier still takes them; under ASan that is a test of the
+ * verifier.  DTPROC_SEED repeats a run, DTPROC_SOAK makes it a million programs.
  *
  * A program is a row of groups, each of which leaves a number in every register from r0
  * to r9; jumps go to beginnings of groups, so what meets there fits together and the
@@ -210,6 +211,8 @@ static void refill(struct maker *m)
 		number(m, i, odd_number(m));
 }
 
+static unsigned long called[RT_HELPERS];
+
 static void helper(struct maker *m)
 {
 	uint32_t id = 1 + roll(m, RT_HELPERS - 1), start = m->n;
@@ -222,6 +225,7 @@ static void helper(struct maker *m)
 			return;
 		}
 	code(m, BPF_C_JMP | BPF_J_CALL, 0, 0, 0, id);
+	called[id]++;
 	refill(m);
 }
 
@@ -338,39 +342,82 @@ static size_t blob_of(struct maker *m, unsigned char *to)
 	return head.bytes;
 }
 
-static void test_random(void **state)
+static unsigned long refused, faults, broken_taken;
+
+/* Runs it in both forms; 0: the verifier refuses it. */
+static int run(struct both *both, struct maker *m, uint64_t seed, const char *kind)
 {
 	static unsigned char blob[sizeof(struct bpf_blob) + CODES * 8 + RODATA];
+	size_t bytes = blob_of(m, blob);
+	struct bpf_program *p;
+	const char *what;
+
+	if (bpf_program_load(blob, bytes, &p))
+		return 0;
+	bpf_program_free(p);
+	what = both_run(both, blob, bytes);
+	if (what) {
+		bpf_disassemble(blob, bytes, stderr);
+		fail_msg(
+			"DTPROC_SEED=%#llx, %s: %s differs", (long long)seed, kind, what);
+	}
+	return 1;
+}
+
+/* Changes some of it at random: most will be refused, what is not must be harmless. */
+static void spoil(struct maker *m)
+{
+	for (uint32_t times = 1 + roll(m, 3); times--;) {
+		struct bpf_code *c = &m->code[roll(m, m->n)];
+		switch (roll(m, 4)) {
+		case 0:
+			c->op = m->code[roll(m, m->n)].op;
+			break;
+		case 1:
+			c->regs = (uint8_t)(roll(m, 11) | roll(m, 11) << 4);
+			break;
+		case 2:
+			c->off = (int16_t)odd_number(m);
+			break;
+		case 3:
+			c->imm = (int32_t)odd_number(m);
+		}
+	}
+}
+
+static void all_called(void)
+{
+	for (int i = 1; i < RT_HELPERS; i++)
+		if (rt_helpers[i].name && !called[i])
+			fail_msg("argument() cannot call %s", rt_helpers[i].name);
+}
+
+static void test_random(void **state)
+{
 	static struct maker m;
 	static struct both both;
-	const char *given = getenv("DTPROC_SEED"), *what;
+	const char *given = getenv("DTPROC_SEED");
 	uint64_t first = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL) << 20;
-	unsigned long runs = getenv("DTPROC_SOAK") ? 1000000 : 4000, refused = 0,
-		      faults = 0;
-	struct bpf_program *p;
+	unsigned long runs = getenv("DTPROC_SOAK") ? 1000000 : 4000;
 
 	assert_int_equal(both_open(&both), 0);
 	for (uint64_t seed = first; seed < first + runs; seed++) {
 		make(&m, seed);
-		size_t bytes = blob_of(&m, blob);
-		if (bpf_program_load(blob, bytes, &p)) {
-			if (!refused++)
-				print_message(
-					"seed %#llx: %s\n", (long long)seed, err_text());
-			continue;
-		}
-		bpf_program_free(p);
-		what = both_run(&both, blob, bytes);
-		faults += both.result == -1;
-		if (what) {
-			bpf_disassemble(blob, bytes, stderr);
-			fail_msg("DTPROC_SEED=%#llx: %s differs", (long long)seed, what);
-		}
+		if (run(&both, &m, seed, "whole"))
+			faults += both.result == -1;
+		else if (!refused++)
+			print_message("seed %#llx: %s\n", (long long)seed, err_text());
+		spoil(&m);
+		broken_taken += (unsigned long)run(&both, &m, seed, "spoilt");
 	}
-	print_message("%lu programs from %#llx, %lu refused, %lu ended by a fault\n",
-		runs, (long long)first, refused, faults);
+	print_message(
+		"%lu programs from %#llx, %lu refused, %lu ended by a fault; %lu taken "
+		"that were spoilt\n",
+		runs, (long long)first, refused, faults, broken_taken);
 	assert_true(refused < runs / 100);
 	assert_true(faults > runs / 100 && faults < runs / 2);
+	assert_true(broken_taken > runs / 20 && broken_taken < runs);
+	all_called();
 	both_close(&both);
 }
 
