@@ -398,7 +398,7 @@ static void test_random(void **state)
 	static struct both both;
 	const char *given = getenv("DTPROC_SEED");
 	uint64_t first = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL) << 20;
-	unsigned long runs = getenv("DTPROC_SOAK") ? 1000000 : 4000;
+	unsigned long runs = getenv("DTPROC_SOAK") ? 1000000 : 3000;
 
 	assert_int_equal(both_open(&both), 0);
 	for (uint64_t seed = first; seed < first + runs; seed++) {
