@@ -307,6 +307,7 @@ static int look_at_debug(struct look *l, size_t i, dtproc_addr at, dtproc_addr *
 	*next = d.next;
 	if (d.state == LINK_DELETE)
 		s->unsure = 1;
+	l->chain->changing |= d.state != LINK_CONSISTENT;
 	return d.state == LINK_CONSISTENT ? look_at_space(l, s, d.map) : 0;
 }
 
@@ -323,6 +324,7 @@ long chain_look(struct chain *c, dtproc_addr debug, const struct chain_reader *r
 	l.arg = arg;
 	l.changes = 0;
 	l.first = l.n = 0;
+	c->changing = 0;
 	for (dtproc_addr at = debug; at && !rc; i++)
 		rc = look_at_debug(&l, i, at, &at);
 	return rc ? rc : l.changes;

@@ -33,6 +33,7 @@ struct chain_space {
 
 struct chain {
 	VEC(struct chain_space) spaces;
+	int changing; /* one of them was not consistent at the last look */
 };
 
 struct chain_reader {

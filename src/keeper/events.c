@@ -66,7 +66,7 @@ static int choose(struct keeper *k, struct wire_event *e, int *fd)
 		e->kind = WIRE_EV_EXEC;
 		*fd = k->mem;
 		k->ev.want_exec = 0;
-	} else if (k->ev.want_objects && k->state != WIRE_ST_GONE) {
+	} else if (linker_is_due(k)) {
 		linker_tell(k, e);
 	} else if (k->ev.want_job && k->state != WIRE_ST_GONE &&
 		   k->state != WIRE_ST_IDLE) { /* an idle one does not run anyway */
@@ -108,6 +108,12 @@ void events_hold(struct keeper *k, struct task *t, enum wire_event_kind kind)
 	t->waits_for = 0;
 	t->waits_until = now_ns() + k->react_ms * 1000000ull;
 	find_first(k);
+}
+
+void events_hold_now(struct keeper *k, struct task *t)
+{
+	events_hold(k, t, (enum wire_event_kind)k->ev.outstanding);
+	t->waits_for = k->ev.seq;
 }
 
 /* An event of that kind is told: those wait for its acknowledgement who caused it. */
@@ -215,6 +221,8 @@ void events_ack(struct keeper *k)
 		return;
 	}
 	STEP(EVENT_ACKED);
+	if (k->ev.outstanding == WIRE_EV_OBJECTS)
+		recall_reacted(k);
 	k->ev.outstanding = 0;
 	k->late = 0;
 	held_acked(k, a.seq);

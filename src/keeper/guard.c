@@ -162,9 +162,20 @@ static int make_code(struct keeper *k)
 	return put(k, k->guard.code, arch_guard_code, ARCH_GUARD_BYTES);
 }
 
+/* A victim that is to have none, or cannot. */
+static int is_without(const struct keeper *k)
+{
+	return k->created || k->no_inject || k->trap_handled;
+}
+
+int guard_fits(struct keeper *k)
+{
+	return is_without(k) || (k->guard.set && k->sites.n <= k->guard.room);
+}
+
 void guard_set(struct keeper *k)
 {
-	if (k->created || k->no_inject || k->trap_handled)
+	if (is_without(k))
 		return;
 	if (k->guard.set && k->guard.current)
 		return;

@@ -82,6 +82,7 @@ struct site_user {
 	uint32_t user, kind, program, probe;
 	struct place *place; /* its own; NULL: a plain one */
 	uint8_t late;        /* it comes behind those that are not */
+	uint8_t recalled;    /* by recall.c; the client does not know yet */
 };
 
 /* The operands of a request's sites. */
@@ -207,13 +208,22 @@ struct keeper {
 		dtproc_addr brk, debug; /* 0: not followed; not known yet */
 		struct chain chain;
 		uint8_t came;   /* something did, by the look just taken */
+		uint8_t asks;   /* ... and the client has to be asked about it */
 		uint8_t broken; /* the lists are corrupt */
 		uint8_t begins; /* the program's own objects are still to come */
 		/* Where something changed that is to be told. */
 		uint8_t all; /* anywhere */
 		uint32_t ranges;
 		struct wire_range range[WIRE_RANGES_MAX];
+		uint64_t tell_at; /* ns; 0: at once */
 	} linker;
+
+	struct {
+		struct hash here;      /* by address: struct recall_object */
+		struct hash files;     /* by inode: struct recall_file */
+		VEC(dtproc_addr) news; /* those that the client has not reacted to yet */
+		size_t told;           /* so many of them it has been told */
+	} recall;
 
 	struct {
 		dtproc_addr code, data; /* in the victim; 0: not there yet */
@@ -338,6 +348,8 @@ void site_unwant(struct keeper *, dtproc_addr addr, uint32_t user);
  * were left as they are, and are tried again by the next call.
  */
 int sites_prepare(struct keeper *);
+/* Does that with some of them, in the order of their addresses. */
+int sites_prepare_these(struct keeper *, struct site **, size_t n);
 /* Forgets all sites without touching memory (exec). */
 void sites_forget(struct keeper *);
 /* Forgets a trap whose text has gone; who waits for memory to be there goes on waiting.
@@ -362,6 +374,8 @@ int place_make(struct keeper *, const struct wire_site *, const struct wire_oper
 /* Is its memory there still? */
 enum place_memory { PLACE_STAYS, PLACE_GONE };
 void place_free(struct keeper *, struct place *, enum place_memory);
+/* A copy for where all is `by` higher, *out: free(3); -1: it is of one place alone. */
+int place_move(const struct place *, uint64_t by, struct place **out) MUST_USE;
 /* Has it arguments of its own?  Argument n of such a one; 0 or -1. */
 int place_has_args(const struct place *);
 int place_arg(
@@ -413,8 +427,12 @@ long text_write(int mem, dtproc_addr, const void *buf, size_t len);
 
 /* Put the traps of all sites that are ready into the text; take all out. */
 void sites_plant(struct keeper *);
+/* The same for some that are ready, in the order of their addresses. */
+void sites_plant_these(struct keeper *, struct site **, size_t n);
 void sites_lift(struct keeper *);
 int site_lift(struct keeper *, struct site *);
+/* Are there traps at all of these addresses already? */
+int sites_planted(struct keeper *, const struct wire_site *, size_t n);
 int site_plant(struct keeper *, struct site *);
 void ledger_leave(struct keeper *, struct site *);
 
@@ -437,7 +455,29 @@ int linker_follow(struct keeper *, dtproc_addr brk, dtproc_addr debug) MUST_USE;
 void linker_hit(struct keeper *, struct task *);
 /* What has changed, as an event. */
 void linker_tell(struct keeper *, struct wire_event *);
+/* Is that to be told now?  Else the ms until it is, or until `wait_ms` are over. */
+int linker_is_due(struct keeper *);
+int linker_wait(struct keeper *, int wait_ms);
 void linker_forget(struct keeper *);
+
+/* ------------------------------------------------------------------ recall.c */
+
+/*
+ * An object came: arms what was armed when its file left last; 1: that is all there is to
+ * do, 0: the client has to be asked.
+ */
+int recall_came(struct keeper *, dtproc_addr from);
+/* One left; its sites are still there. */
+void recall_left(struct keeper *, dtproc_addr from, dtproc_addr to);
+/* The client is told of what it has to be asked about; it has reacted to that. */
+void recall_told(struct keeper *);
+void recall_reacted(struct keeper *);
+/* A site that was armed again is the client's now; 1: it was one. */
+int recall_claim(struct keeper *, const struct wire_site *);
+/* Of the client's sites these go, where they were armed again, too. */
+void recall_disarm(struct keeper *, const struct wire_site *, size_t n);
+/* Nothing is armed again that was before. */
+void recall_forget(struct keeper *);
 
 /* ------------------------------------------------------------------ inject.c */
 
@@ -456,6 +496,8 @@ struct task *inject_task(struct keeper *);
 void guard_set(struct keeper *);
 /* Tells it of a step of a thread whose mask that is; 0: of none. */
 void guard_step(struct keeper *, pid_t tid, uint64_t mask);
+/* Has its table room for all sites, or is none wanted? */
+int guard_fits(struct keeper *);
 /* Takes the guard out, all tasks stopped. */
 void guard_remove(struct keeper *);
 /* Is this action that of a guard, ours or of a keeper that died? */
@@ -509,6 +551,8 @@ void events_end(struct keeper *, uint32_t kind, int code, const char *text);
  * told.
  */
 void events_hold(struct keeper *, struct task *, enum wire_event_kind);
+/* The same for the event that is told and not acknowledged yet. */
+void events_hold_now(struct keeper *, struct task *);
 /* Lets those go on that have waited long enough; ms until the next is due, or -1. */
 int events_expire(struct keeper *);
 void events_flush(struct keeper *);

@@ -22,6 +22,8 @@
 
 /* The linker's own user of the site at r_brk. */
 #define USER UINT32_MAX
+/* How long the client is left alone with what needs no answer, in ns. */
+#define LATER_NS 8000000u
 
 static long read_some(void *arg, dtproc_addr addr, void *buf, size_t len)
 {
@@ -48,18 +50,37 @@ static size_t read_entries(
 /* ------------------------------------------------------------------ what has changed */
 
 /* More than a message holds: then all is to be looked at. */
+static void add_all(struct keeper *k)
+{
+	k->linker.all = k->linker.asks = 1;
+	k->ev.want_objects = 1;
+}
+
+static struct wire_range *find_range(struct keeper *k, dtproc_addr from, dtproc_addr to)
+{
+	for (uint32_t i = 0; i < k->linker.ranges; i++)
+		if (k->linker.range[i].from == from && k->linker.range[i].to == to)
+			return &k->linker.range[i];
+	return NULL;
+}
+
+/* One that came and left again before anybody was told is not worth telling. */
 static void add_range(
 	struct keeper *k, dtproc_addr from, dtproc_addr to, enum chain_change change)
 {
-	struct wire_range *r = &k->linker.range[k->linker.ranges];
+	struct wire_range *r = find_range(k, from, to);
 
-	k->ev.want_objects = 1;
-	if (!to || k->linker.ranges == WIRE_RANGES_MAX) {
-		k->linker.all = 1;
+	if (!to || (!r && k->linker.ranges == WIRE_RANGES_MAX)) {
+		add_all(k);
 		return;
 	}
-	*r = (struct wire_range){from, to, .left = change == CHAIN_LEFT};
-	k->linker.ranges++;
+	if (r && change == CHAIN_LEFT && !r->left) {
+		*r = k->linker.range[--k->linker.ranges];
+	} else if (!r) {
+		r = &k->linker.range[k->linker.ranges++];
+		*r = (struct wire_range){from, to, .left = change == CHAIN_LEFT};
+	}
+	k->ev.want_objects = k->linker.ranges || k->linker.all;
 }
 
 /* What left goes first: in a look at everything it could be there again. */
@@ -76,6 +97,28 @@ void linker_tell(struct keeper *k, struct wire_event *e)
 	if (e->code < 0)
 		k->linker.all = 0;
 	k->ev.want_objects = k->linker.all;
+	if (!k->linker.all)
+		recall_told(k);
+}
+
+int linker_is_due(struct keeper *k)
+{
+	return k->ev.want_objects && k->state != WIRE_ST_GONE &&
+	       (!k->linker.tell_at ||
+		       (now_ns() >= k->linker.tell_at && !k->linker.chain.changing));
+}
+
+int linker_wait(struct keeper *k, int wait_ms)
+{
+	uint64_t now;
+	int ms;
+
+	if (!k->ev.want_objects || !k->linker.tell_at || k->ev.outstanding ||
+		k->linker.chain.changing || k->state == WIRE_ST_GONE)
+		return wait_ms;
+	now = now_ns();
+	ms = now < k->linker.tell_at ? (int)((k->linker.tell_at - now) / 1000000 + 1) : 0;
+	return wait_ms < 0 || ms < wait_ms ? ms : wait_ms;
 }
 
 /* What a look was taken for. */
@@ -94,6 +137,25 @@ static void fire(
 			change == CHAIN_CAME ? WIRE_MOMENT_LOAD : WIRE_MOMENT_UNLOAD, &m);
 }
 
+static void came(struct keeper *k, const struct chain_object *o)
+{
+	int known = recall_came(k, o->from);
+
+	k->linker.came = 1;
+	k->linker.asks |= !known;
+	add_range(k, o->from, o->to, CHAIN_CAME);
+}
+
+static void left(struct keeper *k, const struct chain_object *o)
+{
+	recall_left(k, o->from, o->to);
+	add_range(k, o->from, o->to, CHAIN_LEFT);
+	if (o->to && RULE(E2, left))
+		sites_left(k, o->from, o->to);
+	else
+		sites_verify(k);
+}
+
 static void on_change(void *arg, const struct chain_object *o, enum chain_change change)
 {
 	const struct looker *l = arg;
@@ -101,13 +163,10 @@ static void on_change(void *arg, const struct chain_object *o, enum chain_change
 
 	log_line("linker", 2, "pid %d: %s%s at %#lx", k->pid,
 		change == CHAIN_CAME ? "+" : "-", o->name, (unsigned long)o->from);
-	add_range(k, o->from, o->to, change);
 	if (change == CHAIN_CAME)
-		k->linker.came = 1;
-	else if (o->to && RULE(E2, left))
-		sites_left(k, o->from, o->to);
+		came(k, o);
 	else
-		sites_verify(k);
+		left(k, o);
 	fire(l, o, change);
 }
 
@@ -121,6 +180,7 @@ static void give_up(struct keeper *k)
 		k->pid, text);
 	events_error(k);
 	k->linker.broken = 1;
+	k->linker.chain.changing = 0;
 }
 
 static void look(struct keeper *k, chain_told_fn *told, struct task *t)
@@ -135,31 +195,38 @@ static void look(struct keeper *k, chain_told_fn *told, struct task *t)
 }
 
 /*
- * A thread that unloads goes on, unless the client is at something else still: what left
- * and what came shall not meet in one message, where they could be the same object.
+ * What needs no answer is told later, and much of it never; when all is consistent, and
+ * while the client looks at it the linker changes nothing.
  */
-static int is_to_wait(struct keeper *k)
+static void set_time(struct keeper *k, int pending)
 {
-	return k->linker.came || k->linker.all ||
-	       (k->ev.want_objects && k->ev.outstanding);
+	if (k->linker.asks)
+		k->linker.tell_at = 0;
+	else if (k->ev.want_objects && !pending)
+		k->linker.tell_at = now_ns() + LATER_NS;
 }
 
 void linker_hit(struct keeper *k, struct task *t)
 {
-	k->linker.came = 0;
+	int pending = k->ev.want_objects;
+
+	k->linker.came = k->linker.asks = 0;
 	if (!k->linker.debug) { /* the client finds it now, and sees all that is there */
-		add_range(k, 0, 0, CHAIN_CAME);
+		add_all(k);
 		k->linker.came = 1;
 	}
 	look(k, on_change, t);
+	set_time(k, pending);
 	if (k->linker.came && k->linker.begins) {
 		k->linker.begins = 0;
 		moment_fire(k, t, WIRE_MOMENT_PREINIT, &(struct moment){0});
 	}
-	if (is_to_wait(k) && RULE(E2, before)) {
+	if (k->linker.asks && RULE(E2, before))
 		events_hold(k, t, WIRE_EV_OBJECTS);
+	else if (k->ev.outstanding == WIRE_EV_OBJECTS)
+		events_hold_now(k, t);
+	if (t->waits)
 		k->hot = 0; /* the client has the next word */
-	}
 }
 
 /* --------------------------------------------------------------------- following */
@@ -203,6 +270,7 @@ void linker_forget(struct keeper *k)
 	if (k->linker.brk)
 		site_unwant(k, k->linker.brk, USER);
 	chain_free(&k->linker.chain);
+	recall_forget(k);
 	memset(&k->linker, 0, sizeof k->linker);
 	k->ev.want_objects = 0;
 }

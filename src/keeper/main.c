@@ -133,7 +133,7 @@ static void loop(struct keeper *k)
 		int more = handle_stops(k);
 
 		free_sharers(k);
-		int wait_ms = events_expire(k);
+		int wait_ms = linker_wait(k, events_expire(k));
 		events_flush(k);
 		if (k->client_gone)
 			end_client_gone(k);

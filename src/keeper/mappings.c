@@ -10,8 +10,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 static int unreadable(struct keeper *k)
@@ -74,20 +76,26 @@ static struct mapping answer(const struct procmap *q)
 			f & PROCMAP_EXEC ? 'x' : '-', f & PROCMAP_SHARED ? 's' : 'p'}};
 }
 
+/* As ioctl(2); k->maps belongs to the image. */
+static int query(struct keeper *k, struct procmap *q)
+{
+	char path[32];
+
+	if (k->maps < 0) {
+		snprintf(path, sizeof path, "/proc/%d/maps", live_tid(k));
+		k->maps = open(path, O_RDONLY | O_CLOEXEC);
+	}
+	return k->maps < 0 ? -1 : ioctl(k->maps, PROCMAP_ASK, q);
+}
+
 /* 0: *out is what there is; -1: the kernel cannot be asked. */
 static int ask(struct keeper *k, struct mappings *m, dtproc_addr addr,
 	const struct mapping **out)
 {
 	struct procmap q = {.size = sizeof q, .addr = addr};
-	char path[32];
 
-	if (k->maps < 0) { /* it belongs to the image */
-		snprintf(path, sizeof path, "/proc/%d/maps", live_tid(k));
-		k->maps = open(path, O_RDONLY | O_CLOEXEC);
-	}
-	if (k->maps < 0)
-		return -1;
-	if (ioctl(k->maps, PROCMAP_ASK, &q))
+	errno = 0;
+	if (query(k, &q))
 		return errno == ENOENT ? (*out = NULL, 0) : -1;
 	m->last = answer(&q);
 	*out = &m->last;
@@ -107,6 +115,22 @@ int mappings_find(struct keeper *k, struct mappings *m, dtproc_addr addr,
 		*out = search(m, addr);
 	}
 	return 0;
+}
+
+int mappings_file(struct keeper *k, dtproc_addr addr, struct stat *st)
+{
+	char path[PATH_MAX];
+	struct procmap q = {.size = sizeof q,
+		.flags = PROCMAP_FILE,
+		.addr = addr,
+		.name_size = sizeof path,
+		.name_addr = (uintptr_t)path};
+
+	if (query(k, &q) || !q.name_size || path[0] != '/' || stat(path, st))
+		return -1;
+	return st->st_ino == q.inode && st->st_dev == makedev(q.dev_major, q.dev_minor)
+		       ? 0
+		       : -1;
 }
 
 void mappings_free(struct mappings *m)

@@ -5,6 +5,8 @@
 
 #include "keeper.h"
 
+#include <sys/stat.h>
+
 struct mapping {
 	dtproc_addr from, to;
 	unsigned long offset, inode;
@@ -22,6 +24,8 @@ int mappings_read(struct keeper *, struct mappings *) MUST_USE;
 int mappings_find(struct keeper *, struct mappings *, dtproc_addr addr,
 	const struct mapping **out) MUST_USE;
 void mappings_free(struct mappings *);
+/* The file that is mapped at `addr`, if its path leads us there; else -1. */
+int mappings_file(struct keeper *, dtproc_addr addr, struct stat *);
 
 /* home.c: where a site's text came from. */
 void home_learn(struct site *, const struct mapping *, size_t seen);

@@ -82,6 +82,30 @@ void place_free(struct keeper *k, struct place *p, enum place_memory memory)
 	free(p);
 }
 
+int place_move(const struct place *p, uint64_t by, struct place **out)
+{
+	size_t size = p ? sizeof *p + p->n_args * sizeof *p->arg : 0;
+
+	*out = NULL;
+	if (p && p->semaphore)
+		return -1;
+	for (unsigned i = 0; p && i < p->n_args; i++)
+		if (p->arg[i].kind == WIRE_OPERAND_MEMORY &&
+			p->arg[i].base == WIRE_NO_REG && p->arg[i].index == WIRE_NO_REG)
+			return -1;
+	if (!p)
+		return 0;
+	*out = malloc(size);
+	if (!*out)
+		return -1;
+	memcpy(*out, p, size);
+	if (p->to) {
+		(*out)->from += by;
+		(*out)->to += by;
+	}
+	return 0;
+}
+
 static int get_reg(struct task *t, unsigned reg, uint64_t *out)
 {
 	long offset = arch_user_offset(reg);

@@ -182,6 +182,7 @@ static int op_programs(struct keeper *k, struct call *c)
 	if (code)
 		return code;
 	drop_programs(k);
+	recall_forget(k);
 	while (!code && at < c->req->count) {
 		struct wire_program head;
 		if (c->req->count - at < sizeof head || k->programs.n >= PROGRAMS_MAX)
@@ -273,11 +274,14 @@ static void unwant(struct keeper *k, const struct wire_site *w, size_t n)
 /*
  * To arm what was loaded nobody is stopped: none can be in it, a trap is one byte that is
  * written when its slot is there, and the thread that waits makes the calls that it
- * takes.
+ * takes.  Nor is anybody where all traps are there already.
  */
-static int arm_begin(struct keeper *k, const struct wire_request *req, enum still *was)
+static int arm_begin(struct keeper *k, const struct wire_request *req,
+	const struct wire_site *w, enum still *was)
 {
-	if (k->held || !k->wait_until || k->ev.outstanding != WIRE_EV_OBJECTS)
+	int waits = k->wait_until && k->ev.outstanding == WIRE_EV_OBJECTS;
+
+	if (k->held || (!waits && !sites_planted(k, w, req->count)))
 		return still_begin(k, req, was);
 	*was = STILL_ONE;
 	return same_image(k, req);
@@ -311,7 +315,7 @@ static int op_arm(struct keeper *k, struct call *c)
 	enum still was;
 	int code = take_sites(c->req, &w, &operands);
 
-	if (code || (code = arm_begin(k, c->req, &was)))
+	if (code || (code = arm_begin(k, c->req, w, &was)))
 		return code;
 	for (size_t i = 0; i < c->req->count; i++)
 		site_want(k, &w[i], &operands);
@@ -348,6 +352,7 @@ static int op_disarm(struct keeper *k, struct call *c)
 	else
 		sites_verify(k);
 	unwant(k, w, c->req->count);
+	recall_disarm(k, w, c->req->count);
 	still_end(k, was);
 	return 0;
 }

@@ -211,14 +211,12 @@ static int is_unready(const struct site *s)
 	return !s->ready && s->addr < WIRE_MOMENTS;
 }
 
-int sites_prepare(struct keeper *k)
+int sites_prepare_these(struct keeper *k, struct site **s, size_t n)
 {
 	CLEAN_FREE struct view *v = calloc(1, sizeof *v);
-	CLEAN_FREE struct site **s = NULL;
-	size_t n = 0;
 	int code = 0;
 
-	if (!v || sites_sorted(k, is_unready, &s, &n))
+	if (!v)
 		return err_nomem("making breakpoints ready");
 	for (size_t i = 0; i < n && !code; i++) {
 		const struct mapping *at;
@@ -229,6 +227,16 @@ int sites_prepare(struct keeper *k)
 	slots_flush(k);
 	mappings_free(&v->maps);
 	return code;
+}
+
+int sites_prepare(struct keeper *k)
+{
+	CLEAN_FREE struct site **s = NULL;
+	size_t n = 0;
+
+	if (sites_sorted(k, is_unready, &s, &n))
+		return err_nomem("making breakpoints ready");
+	return n ? sites_prepare_these(k, s, n) : 0;
 }
 
 /* -------------------------------------------------------------------- users */
@@ -333,6 +341,8 @@ void site_want(
 	if (w->result) /* refused by the client, which knows why */
 		return;
 	w->reason = WIRE_REFUSED_NOT;
+	if (recall_claim(k, w))
+		return;
 	if (w->kind == WIRE_SITE_PROBE &&
 		(w->program >= k->programs.n || !k->programs.at[w->program])) {
 		w->result = DTPROC_ESITE;

@@ -121,6 +121,16 @@ int site_plant(struct keeper *k, struct site *s)
 	return 0;
 }
 
+int sites_planted(struct keeper *k, const struct wire_site *w, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct site *s = site_get(k, w[i].addr);
+		if (!s || !s->planted)
+			return 0;
+	}
+	return 1;
+}
+
 int site_lift(struct keeper *k, struct site *s)
 {
 	uint8_t now;
@@ -270,6 +280,19 @@ void sites_lift(struct keeper *k)
 	free(s);
 }
 
+void sites_plant_these(struct keeper *k, struct site **s, size_t n)
+{
+	if (n)
+		guard_set(k);
+	for (size_t i = 0, more; i < n; i += more) {
+		more = same_page(s + i, n - i);
+		if (more >= PAGE_SITES && !edit_page(k, s + i, more, put_trap, has_trap))
+			continue;
+		for (size_t j = 0; j < more; j++)
+			site_plant(k, s[i + j]);
+	}
+}
+
 void sites_plant(struct keeper *k)
 {
 	struct site **s = NULL;
@@ -280,14 +303,6 @@ void sites_plant(struct keeper *k)
 			site_plant(k, k->sites.slots[i].value);
 		return;
 	}
-	if (n)
-		guard_set(k);
-	for (size_t i = 0, more; i < n; i += more) {
-		more = same_page(s + i, n - i);
-		if (more >= PAGE_SITES && !edit_page(k, s + i, more, put_trap, has_trap))
-			continue;
-		for (size_t j = 0; j < more; j++)
-			site_plant(k, s[i + j]);
-	}
+	sites_plant_these(k, s, n);
 	free(s);
 }

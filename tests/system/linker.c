@@ -116,6 +116,46 @@ static void change(const char *from, const char *to, const char *was, const char
 	CHECK(fwrite(bytes, 1, n, f) == n && !fclose(f) && !chmod(to, 0755), "%s", to);
 }
 
+/* Exchanges two names of a file where it stands. */
+static void swap_names(const char *path, const char *a, const char *b)
+{
+	static char bytes[4 << 20];
+	FILE *f = fopen(path, "r+b");
+	size_t n = f ? fread(bytes, 1, sizeof bytes, f) : 0, len = strlen(a) + 1;
+
+	for (size_t i = 0; i + len <= n; i++)
+		if (!memcmp(bytes + i, a, len) || !memcmp(bytes + i, b, len))
+			memcpy(bytes + i, memcmp(bytes + i, a, len) ? a : b, len);
+	NEED(n && !fseek(f, 0, SEEK_SET) && fwrite(bytes, 1, n, f) == n && !fclose(f),
+		"%s", path);
+}
+
+/* E2: a file that was changed in its place is not taken for what it was. */
+static void changed(void)
+{
+	static const char told[] = "1 probe could not be armed";
+	char file[100];
+	struct vic v;
+	struct cmd c;
+
+	make_files(1);
+	snprintf(file, sizeof file, "%s/1.so", house);
+	vic_start(&v, line_of("1 0", 1));
+	NEED(trace(&c, v.pid, "pid$target:libplug*:plug_idle:entry { @ = count(); }"),
+		"no trace: %s", cmd_text(c.err));
+	vic_go(&v);
+	NEED(WITHIN(20000, v.page->slot[0] > 50), "it stands still");
+	CHECK(!strstr(cmd_text(c.err), told), "%s", cmd_text(c.err));
+	swap_names(file, "plug_idle", "plug_trap");
+	CHECK(WITHIN(20000, strstr(cmd_text(c.err), told)), "taken for what it was: %s",
+		cmd_text(c.err));
+	v.page->quit = 1;
+	CHECK(cmd_wait(&c, 10000) == 0, "%s", cmd_text(c.err));
+	vic_end(&v);
+	cmd_forget(&c);
+	remove_files();
+}
+
 /* E1: a linker that nobody can ask for its names is found at the entry point. */
 static void nameless(void)
 {
@@ -306,6 +346,7 @@ static const struct t_case cases[] = {
 	{"one", one, 60, 600},
 	{"threads", threads, 60, 900},
 	{"apart", apart, 60, 60},
+	{"changed", changed, 0, 0},
 	{"nameless", nameless, 60, 60},
 	{"created", created, 60, 60},
 	{"killed", killed, 60, 900},
