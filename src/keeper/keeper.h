@@ -82,6 +82,7 @@ struct site_user {
 	uint32_t user, kind, program, probe;
 	struct place *place; /* its own; NULL: a plain one */
 	uint8_t late;        /* it comes behind those that are not */
+	uint32_t asked;      /* by which request */
 	uint8_t recalled;    /* by recall.c; the client does not know yet */
 };
 
@@ -350,6 +351,9 @@ void site_unwant(struct keeper *, dtproc_addr addr, uint32_t user);
 int sites_prepare(struct keeper *);
 /* Does that with some of them, in the order of their addresses. */
 int sites_prepare_these(struct keeper *, struct site **, size_t n);
+/* Tells how each site of a request fared, and forgets what was refused; how many were
+ * armed. */
+uint64_t sites_judge(struct keeper *, struct wire_site *, size_t n);
 /* Forgets all sites without touching memory (exec). */
 void sites_forget(struct keeper *);
 /* Forgets a trap whose text has gone; who waits for memory to be there goes on waiting.
@@ -472,7 +476,10 @@ void recall_left(struct keeper *, dtproc_addr from, dtproc_addr to);
 /* The client is told of what it has to be asked about; it has reacted to that. */
 void recall_told(struct keeper *);
 void recall_reacted(struct keeper *);
-/* A site that was armed again is the client's now; 1: it was one. */
+/*
+ * A site that the client asks for is there already: armed again, or asked for by an
+ * earlier request, by a client that is late.  1: it was, and is the client's now.
+ */
 int recall_claim(struct keeper *, const struct wire_site *);
 /* Of the client's sites these go, where they were armed again, too. */
 void recall_disarm(struct keeper *, const struct wire_site *, size_t n);

@@ -281,6 +281,9 @@ void recall_left(struct keeper *k, dtproc_addr from, dtproc_addr to)
 {
 	struct recall_object *o = hash_take(&k->recall.here, from);
 
+	for (size_t i = 0; i < k->recall.news.n; i++)
+		if (k->recall.news.at[i] == from)
+			k->recall.news.at[i] = 0;
 	if (o && o->known && o->file.inode)
 		keep(k, &o->file, from, to);
 	free(o);
@@ -309,15 +312,28 @@ void recall_reacted(struct keeper *k)
 
 /* ---------------------------------------------------------------- the client's own */
 
-static int claim_by(struct site *s, const struct wire_site *w, int by_probe)
+/* By the names of its probe, or by what runs alone: it may have another ID by now. */
+enum likeness { SAME_PROBE, SAME_PROGRAM };
+
+static int is_the_same(const struct keeper *k, const struct site_user *u,
+	const struct wire_site *w, enum likeness how)
+{
+	if (u->kind != WIRE_SITE_PROBE || u->program != w->program)
+		return 0;
+	return how == SAME_PROBE ? u->probe == w->probe && u->asked != k->request_seq
+				 : u->recalled;
+}
+
+static int take_over(
+	struct keeper *k, struct site *s, const struct wire_site *w, enum likeness how)
 {
 	for (size_t i = 0; s && i < s->users.n; i++) {
 		struct site_user *u = &s->users.at[i];
-		if (!u->recalled || u->program != w->program ||
-			(by_probe && u->probe != w->probe))
+		if (!is_the_same(k, u, w, how))
 			continue;
 		u->user = w->user;
 		u->probe = w->probe;
+		u->asked = k->request_seq;
 		u->recalled = 0;
 		return 1;
 	}
@@ -328,7 +344,8 @@ int recall_claim(struct keeper *k, const struct wire_site *w)
 {
 	struct site *s = site_get(k, w->addr);
 
-	return w->kind == WIRE_SITE_PROBE && (claim_by(s, w, 1) || claim_by(s, w, 0));
+	return w->kind == WIRE_SITE_PROBE && RULE(E2, once) &&
+	       (take_over(k, s, w, SAME_PROBE) || take_over(k, s, w, SAME_PROGRAM));
 }
 
 static int is_recalled(const struct site *s)

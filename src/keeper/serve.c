@@ -240,31 +240,6 @@ static int op_segment(struct keeper *k, struct call *c)
 	return k->view_ok ? 0 : err_set(DTPROC_EPROTO, "the segment is not valid");
 }
 
-/* Tells how each site fared; those refused have no user any more. */
-static uint64_t arm_results(struct keeper *k, struct wire_site *w, size_t n)
-{
-	uint64_t armed = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		struct site *s = w[i].result ? NULL : site_get(k, w[i].addr);
-		if (!s)
-			continue;
-		w[i].reason = s->ready ? WIRE_REFUSED_NOT : s->refused;
-		if (w[i].reason > WIRE_REFUSED_UNMAPPED) {
-			w[i].result = DTPROC_ESITE;
-			s->doomed = 1;
-		} else {
-			armed++;
-		}
-	}
-	for (size_t i = 0; i < n; i++) {
-		struct site *s = w[i].result ? site_get(k, w[i].addr) : NULL;
-		if (s && s->doomed)
-			site_unwant(k, w[i].addr, w[i].user);
-	}
-	return armed;
-}
-
 static void unwant(struct keeper *k, const struct wire_site *w, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -322,7 +297,7 @@ static int op_arm(struct keeper *k, struct call *c)
 	code = sites_prepare(k);
 	STEP(ARM_READY);
 	if (!code) {
-		c->rep->value = arm_results(k, w, c->req->count);
+		c->rep->value = sites_judge(k, w, c->req->count);
 		code = bulk_put(w, c->req->count * sizeof *w);
 	}
 	if (code) /* the client knows of none */

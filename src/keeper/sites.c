@@ -316,6 +316,7 @@ static int add_user(struct keeper *k, struct site *s, const struct wire_site *w,
 		.kind = w->kind,
 		.program = w->program,
 		.probe = w->probe,
+		.asked = k->request_seq,
 		.late = w->flags & WIRE_SITE_LATE};
 	int code = place_make(k, w, operands, &u.place);
 	size_t at = s->users.n;
@@ -385,6 +386,41 @@ void site_unwant(struct keeper *k, dtproc_addr addr, uint32_t user)
 		drop_hits(k, addr);
 	if (!s->users.n)
 		site_drop(k, s);
+}
+
+/*
+ * Is it to be left out?  What is not mapped is waited for, but not a probe in an object
+ * that has left before the client had reacted to it.
+ */
+static int is_refused(struct keeper *k, const struct wire_site *w)
+{
+	return w->reason > WIRE_REFUSED_UNMAPPED ||
+	       (w->reason == WIRE_REFUSED_UNMAPPED && w->kind == WIRE_SITE_PROBE &&
+		       k->ev.outstanding == WIRE_EV_OBJECTS);
+}
+
+uint64_t sites_judge(struct keeper *k, struct wire_site *w, size_t n)
+{
+	uint64_t armed = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct site *s = w[i].result ? NULL : site_get(k, w[i].addr);
+		if (!s)
+			continue;
+		w[i].reason = s->ready ? WIRE_REFUSED_NOT : s->refused;
+		if (is_refused(k, &w[i])) {
+			w[i].result = DTPROC_ESITE;
+			s->doomed = 1;
+		} else {
+			armed++;
+		}
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct site *s = w[i].result ? site_get(k, w[i].addr) : NULL;
+		if (s && s->doomed)
+			site_unwant(k, w[i].addr, w[i].user);
+	}
+	return armed;
 }
 
 void sites_forget(struct keeper *k)
