@@ -22,8 +22,21 @@ PLUG_SHOWN __attribute__((naked)) void plug_trap(void)
 	__asm__ volatile("int3; ret");
 }
 
+/* Called once, whatever its name is by now (tests/system/linker.c exchanges the two). */
+static __attribute__((noinline, noclone)) void ping(void)
+{
+	__asm__ volatile("nop; nop; nop");
+}
+extern __typeof(ping) plug_ping __attribute__((alias("ping"))) PLUG_SHOWN;
+
+PLUG_SHOWN void plug_pong(void)
+{
+	__asm__ volatile("nop; nop; nop");
+}
+
 __attribute__((constructor)) static void begin(void)
 {
+	ping();
 	for (uint64_t i = 0; i < PLUG_BEGIN_CALLS; i++)
 		plug_target(i);
 }
