@@ -111,7 +111,10 @@ unsigned arch_insn_lead(
 /* Reads victim memory for arch_emulate(): 0 or negative. */
 typedef int arch_read_fn(void *cookie, dtproc_addr, void *buf, size_t len);
 typedef int arch_write_fn(void *cookie, dtproc_addr, const void *buf, size_t len);
-/* Carries out the call at `from`; 0, or negative with nothing changed. */
+/* Is it one of a few that arch_emulate() carries out, though a slot would do? */
+int arch_is_simple(const uint8_t *bytes, size_t n);
+/* Carries out the call, or what is simple, at `from`; 0, or negative with nothing
+ * changed. */
 int arch_emulate(const uint8_t *bytes, size_t n, dtproc_addr from,
 	struct user_regs_struct *regs, arch_read_fn *rd, arch_write_fn *wr, void *cookie);
 

@@ -278,13 +278,57 @@ static int indirect(const struct insn *in, dtproc_addr from,
 	return 0;
 }
 
+static void put_general(struct user_regs_struct *r, ZydisRegister reg, uint64_t value)
+{
+	unsigned long long *const by_id[] = {&r->rax, &r->rcx, &r->rdx, &r->rbx, &r->rsp,
+		&r->rbp, &r->rsi, &r->rdi, &r->r8, &r->r9, &r->r10, &r->r11, &r->r12,
+		&r->r13, &r->r14, &r->r15};
+
+	*by_id[ZydisRegisterGetId(reg) & 15] = value;
+}
+
+/* endbr64, or lea without a segment, of a register that has no half left as it is. */
+static int is_simple(const struct insn *in)
+{
+	return in->i.mnemonic == ZYDIS_MNEMONIC_ENDBR64 ||
+	       (in->i.mnemonic == ZYDIS_MNEMONIC_LEA && in->i.address_width == 64 &&
+		       in->op[0].size >= 32 &&
+		       in->op[1].mem.segment != ZYDIS_REGISTER_FS &&
+		       in->op[1].mem.segment != ZYDIS_REGISTER_GS);
+}
+
+int arch_is_simple(const uint8_t *bytes, size_t n)
+{
+	struct insn in;
+
+	return decode(bytes, n, &in) && is_simple(&in);
+}
+
+static int emulate_simple(
+	const struct insn *in, dtproc_addr from, struct user_regs_struct *regs)
+{
+	uint64_t value;
+
+	if (in->i.mnemonic == ZYDIS_MNEMONIC_LEA) {
+		value = effective(in, &in->op[1], from, regs);
+		put_general(regs, in->op[0].reg.value,
+			in->op[0].size == 32 ? (uint32_t)value : value);
+	}
+	regs->rip = from + in->i.length;
+	return 0;
+}
+
 int arch_emulate(const uint8_t *bytes, size_t n, dtproc_addr from,
 	struct user_regs_struct *regs, arch_read_fn *rd, arch_write_fn *wr, void *cookie)
 {
 	struct insn in;
 	uint64_t target, back;
 
-	if (!decode(bytes, n, &in) || in.i.meta.category != ZYDIS_CATEGORY_CALL ||
+	if (!decode(bytes, n, &in))
+		return -EINVAL;
+	if (is_simple(&in))
+		return emulate_simple(&in, from, regs);
+	if (in.i.meta.category != ZYDIS_CATEGORY_CALL ||
 		in.i.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR ||
 		in.i.address_width != 64)
 		return -EINVAL;

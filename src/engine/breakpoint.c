@@ -74,17 +74,29 @@ static int has_traps(const struct engine_unit *u)
  * A trap that is hit while SIGTRAP is blocked or ignored costs the victim its disposition
  * of SIGTRAP; the keeper puts it back, and learns here of one that is set later (D7).
  */
+static int find_sigaction(struct dtproc_proc *p, dtproc_addr *at)
+{
+	return dtproc_proc_symbol(p, "libc", "sigaction", at, NULL) &&
+	       dtproc_proc_symbol(p, "a.out", "sigaction", at, NULL);
+}
+
 static size_t watch_sigaction(const struct engine_unit *u, struct wire_site *site)
 {
 	dtproc_addr at;
 
-	if (u->watches || !has_traps(u) ||
-		(dtproc_proc_symbol(u->proc, "libc", "sigaction", &at, NULL) &&
-			dtproc_proc_symbol(u->proc, "a.out", "sigaction", &at, NULL)))
+	if (u->watches || !has_traps(u) || find_sigaction(u->proc, &at))
 		return 0;
 	*site = (struct wire_site){
 		.addr = at, .user = HOLD_USER_MAX - 1, .kind = WIRE_SITE_SIGACTION};
 	return 1;
+}
+
+void engine_look_ahead(struct dtproc_proc *p)
+{
+	dtproc_addr at;
+
+	if (find_sigaction(p, &at))
+		log_line("engine", 1, "no sigaction(): %s", err_text());
 }
 
 /* One request's sites and, behind them, the operands of their arguments. */

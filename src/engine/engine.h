@@ -44,6 +44,12 @@ int engine_exists(const char *name);
  */
 int engine_want(struct engine_set *, const struct probe *, uint32_t program) MUST_USE;
 
+/*
+ * Has a victim's objects read for what arming will ask of them, while it runs.  They
+ * remember it as long as somebody has them open.
+ */
+void engine_look_ahead(struct dtproc_proc *);
+
 /* Is told of each probe that could not be armed. */
 typedef void engine_refused_fn(const struct probe *, const char *why, void *arg);
 /*

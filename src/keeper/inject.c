@@ -203,8 +203,6 @@ static int suspend_seccomp(struct keeper *k, pid_t tid, long suspend)
 {
 	long options = pt_options | (k->created ? pt_options_created : 0);
 
-	if (task_status(tid, "Seccomp:") <= 0)
-		return 0;
 	if (!pt_set_options(tid, options | suspend))
 		return 0;
 	k->no_inject = 1;
@@ -223,7 +221,8 @@ long inject_call_by(struct keeper *k, struct task *t, long nr, const uint64_t ar
 	k->held = held;
 	if (settled)
 		return -ESRCH;
-	if (suspend_seccomp(k, tid, pt_suspend_seccomp))
+	int filtered = task_status(tid, "Seccomp:") > 0;
+	if (filtered && suspend_seccomp(k, tid, pt_suspend_seccomp))
 		return -EPERM;
 	if (pt_get_regs(tid, &saved) || pt_get_mask(tid, &mask))
 		return -ESRCH;
@@ -236,7 +235,8 @@ long inject_call_by(struct keeper *k, struct task *t, long nr, const uint64_t ar
 	pt_set_mask(tid, mask);
 	pt_set_regs(tid, &saved);
 	take_code(k);
-	suspend_seccomp(k, tid, 0);
+	if (filtered)
+		suspend_seccomp(k, tid, 0);
 	stops_pay(t);
 	return result;
 }

@@ -176,6 +176,15 @@ static uint32_t fill_slot(struct keeper *k, struct site *s, size_t n, size_t mor
 	return WIRE_REFUSED_NOT;
 }
 
+/* sigaction() is called seldom: no call in the victim is made for its slot. */
+static int is_ours_alone(const struct site *s)
+{
+	for (size_t i = 0; i < s->users.n; i++)
+		if (s->users.at[i].kind != WIRE_SITE_SIGACTION)
+			return 0;
+	return 1;
+}
+
 /* Decodes the instruction in the mapping `at` and gets its slot; 0, or why not. */
 static uint32_t prepare(struct keeper *k, struct site *s, struct view *v,
 	const struct mapping *at, size_t more)
@@ -192,6 +201,8 @@ static uint32_t prepare(struct keeper *k, struct site *s, struct view *v,
 	arch_move(s->orig, (size_t)n, s->addr, s->addr, &m);
 	if (m.way == ARCH_REFUSE_TRAP || m.way == ARCH_REFUSE_DECODE)
 		return refusal_of(m.way);
+	if (m.way == ARCH_SLOT && is_ours_alone(s) && arch_is_simple(s->orig, (size_t)n))
+		m.way = ARCH_EMULATE;
 	s->way = (uint8_t)m.way;
 	s->len = (uint8_t)m.len;
 	s->syscall = (uint8_t)m.syscall;

@@ -61,6 +61,8 @@ struct object {
 	struct cfi *cfi;           /* NULL: nobody asked yet */
 	enum { OBJECT_UNREAD, OBJECT_READ, OBJECT_BAD } state;
 	struct object_table table;
+	char *asked;                 /* name that was looked for last, unread */
+	struct object_symbol answer; /* value 0: there is none */
 	int stubs_read;
 	struct object_stubs stubs;
 	struct object_sdts sdts;

@@ -67,6 +67,8 @@ int probe_table_open(
 /* Releases what was grabbed for it; probes keep their names and match no more. */
 void probe_table_release(struct probe_table *);
 void probe_table_close(struct probe_table *);
+/* Calls fn for each victim that it knows. */
+void probe_each_victim(struct probe_table *, void (*fn)(struct dtproc_proc *));
 
 typedef int probe_fn(const struct probe *, void *arg);
 /*

@@ -239,6 +239,12 @@ void probe_table_release(struct probe_table *t)
 	t->released = 1;
 }
 
+void probe_each_victim(struct probe_table *t, void (*fn)(struct dtproc_proc *))
+{
+	for (size_t i = 0; i < t->victims.n; i++)
+		fn(t->victims.at[i]->proc);
+}
+
 void probe_table_close(struct probe_table *t)
 {
 	if (!t)

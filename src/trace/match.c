@@ -192,6 +192,8 @@ int dtproc_each_probe(struct dtproc *d, dtproc_probe_fn *fn, void *arg)
 		probe_table_close(d->seen);
 		d->seen = d->probes;
 		d->probes = NULL;
+		if (!err)
+			probe_each_victim(d->seen, engine_look_ahead);
 	}
 	return err;
 }

@@ -183,6 +183,45 @@ static void test_calls(void **state)
 	}
 }
 
+/* What is carried out instead of being moved. */
+static void test_simple(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t n;
+		uint64_t rax;
+	} is[] =
+		{
+			{"\xf3\x0f\x1e\xfa", 4, 0xaaaa}, /* endbr64 */
+			{"\x8d\x47\xff", 3, 0xffffffff}, /* lea -1(%rdi), %eax */
+			{"\x48\x8d\x47\xff", 4, ~0ull},  /* lea -1(%rdi), %rax */
+			{"\x48\x8d\x44\x8e\x02", 5,
+				0x5000 + 4 * 0x30 + 2}, /* 2(%rsi,%rcx,4) */
+			{"\x48\x8d\x05\x0a\x00\x00\x00", 7, 0x1007 + 10}, /* 10(%rip) */
+		},
+	  not [] = {
+		  {"\x66\x8d\x47\xff", 4, 0},     /* lea -1(%rdi), %ax */
+		  {"\x67\x8d\x47\xff", 4, 0},     /* lea -1(%edi), %eax */
+		  {"\x64\x48\x8d\x47\xff", 5, 0}, /* lea %fs:-1(%rdi), %rax */
+		  {"\x55", 1, 0},                 /* push %rbp */
+	  };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(is); i++) {
+		struct user_regs_struct r = {
+			.rax = 0xaaaa, .rsi = 0x5000, .rcx = 0x30, .rsp = 0x5100};
+		const uint8_t *bytes = (const uint8_t *)is[i].bytes;
+		assert_true(arch_is_simple(bytes, is[i].n));
+		assert_int_equal(
+			arch_emulate(bytes, is[i].n, 0x1000, &r, rd, wr, NULL), 0);
+		assert_int_equal(r.rax, is[i].rax);
+		assert_int_equal(r.rip, 0x1000 + is[i].n);
+		assert_int_equal(r.rsp, 0x5100);
+	}
+	for (size_t i = 0; i < COUNT_OF(not ); i++)
+		assert_false(arch_is_simple((const uint8_t *)not [i].bytes, not [i].n));
+}
+
 /* D4: which calls are made again. */
 static void test_rewind(void **state)
 {
@@ -408,6 +447,7 @@ int main(void)
 		cmocka_unit_test(test_boundaries),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_calls),
+		cmocka_unit_test(test_simple),
 		cmocka_unit_test(test_rewind),
 		cmocka_unit_test(test_guard),
 		cmocka_unit_test(test_conditions),
