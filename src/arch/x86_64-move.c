@@ -287,14 +287,12 @@ static void put_general(struct user_regs_struct *r, ZydisRegister reg, uint64_t 
 	*by_id[ZydisRegisterGetId(reg) & 15] = value;
 }
 
-/* endbr64, or lea without a segment, of a register that has no half left as it is. */
+/* endbr64, or lea into a register of which nothing stays as it is. */
 static int is_simple(const struct insn *in)
 {
 	return in->i.mnemonic == ZYDIS_MNEMONIC_ENDBR64 ||
 	       (in->i.mnemonic == ZYDIS_MNEMONIC_LEA && in->i.address_width == 64 &&
-		       in->op[0].size >= 32 &&
-		       in->op[1].mem.segment != ZYDIS_REGISTER_FS &&
-		       in->op[1].mem.segment != ZYDIS_REGISTER_GS);
+		       in->op[0].size >= 32);
 }
 
 int arch_is_simple(const uint8_t *bytes, size_t n)

@@ -459,26 +459,6 @@ int object_symbols(struct object *o, const struct object_symbol **at, size_t *n)
 	return 0;
 }
 
-/* Its table is not read for one name; that of the last time is known still. */
-static int scan(struct object *o, const char *name, struct object_symbol *found)
-{
-	int err;
-
-	if (o->asked && strcmp(o->asked, name) == 0) {
-		*found = o->answer;
-		return 0;
-	}
-	err = object_file(o);
-	if (!err)
-		err = object_table_scan(o->fd, o->path, name, found);
-	if (err)
-		return err;
-	free(o->asked);
-	o->asked = strdup(name); /* NULL: not known, that is all */
-	o->answer = *found;
-	return 0;
-}
-
 int object_lookup(struct object *o, const char *name, uint64_t *value, uint32_t *size)
 {
 	struct object_symbol found = {0};
@@ -487,7 +467,7 @@ int object_lookup(struct object *o, const char *name, uint64_t *value, uint32_t 
 
 	pthread_mutex_lock(&o->lock);
 	if (o->state == OBJECT_UNREAD)
-		err = scan(o, name, &found);
+		err = object_ask(o, name, &found);
 	else
 		err = read_once(o);
 	if (!err && o->state == OBJECT_READ && (s = object_find(o, name, NULL)))

@@ -83,6 +83,9 @@ struct object *object_publish(struct object *);
 
 /* The file's descriptor, opened again if need be, with the lock held.  ENOSYM. */
 int object_file(struct object *) MUST_USE;
+/* Looks for one name in a table that is not read, unless it was the last one asked for.
+ */
+int object_ask(struct object *, const char *name, struct object_symbol *found) MUST_USE;
 /* That was it for now: the file stays open, unless many do. */
 void object_file_done(struct object *);
 /* The segment whose bytes of the file hold `value`, or NULL. */

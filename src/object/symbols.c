@@ -337,3 +337,22 @@ const struct object_symbol *object_at(const struct object *o, uint64_t value)
 	}
 	return NULL;
 }
+
+int object_ask(struct object *o, const char *name, struct object_symbol *found)
+{
+	int err;
+
+	if (o->asked && strcmp(o->asked, name) == 0) {
+		*found = o->answer;
+		return 0;
+	}
+	err = object_file(o);
+	if (!err)
+		err = object_table_scan(o->fd, o->path, name, found);
+	if (err)
+		return err;
+	free(o->asked);
+	o->asked = strdup(name); /* NULL: not known, that is all */
+	o->answer = *found;
+	return 0;
+}

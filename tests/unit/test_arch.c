@@ -192,18 +192,18 @@ static void test_simple(void **state)
 		uint64_t rax;
 	} is[] =
 		{
-			{"\xf3\x0f\x1e\xfa", 4, 0xaaaa}, /* endbr64 */
-			{"\x8d\x47\xff", 3, 0xffffffff}, /* lea -1(%rdi), %eax */
-			{"\x48\x8d\x47\xff", 4, ~0ull},  /* lea -1(%rdi), %rax */
+			{"\xf3\x0f\x1e\xfa", 4, 0xaaaa},    /* endbr64 */
+			{"\x8d\x47\xff", 3, 0xffffffff},    /* lea -1(%rdi), %eax */
+			{"\x48\x8d\x47\xff", 4, ~0ull},     /* lea -1(%rdi), %rax */
+			{"\x64\x48\x8d\x47\xff", 5, ~0ull}, /* the same with %fs: */
 			{"\x48\x8d\x44\x8e\x02", 5,
-				0x5000 + 4 * 0x30 + 2}, /* 2(%rsi,%rcx,4) */
+				0x5000 + 4 * 0x30 + 2}, /* (%rsi,%rcx,4) */
 			{"\x48\x8d\x05\x0a\x00\x00\x00", 7, 0x1007 + 10}, /* 10(%rip) */
 		},
 	  not [] = {
-		  {"\x66\x8d\x47\xff", 4, 0},     /* lea -1(%rdi), %ax */
-		  {"\x67\x8d\x47\xff", 4, 0},     /* lea -1(%edi), %eax */
-		  {"\x64\x48\x8d\x47\xff", 5, 0}, /* lea %fs:-1(%rdi), %rax */
-		  {"\x55", 1, 0},                 /* push %rbp */
+		  {"\x66\x8d\x47\xff", 4, 0}, /* lea -1(%rdi), %ax */
+		  {"\x67\x8d\x47\xff", 4, 0}, /* lea -1(%edi), %eax */
+		  {"\x55", 1, 0},             /* push %rbp */
 	  };
 
 	(void)state;
