@@ -464,28 +464,6 @@ int linker_is_due(struct keeper *);
 int linker_wait(struct keeper *, int wait_ms);
 void linker_forget(struct keeper *);
 
-/* ------------------------------------------------------------------ recall.c */
-
-/*
- * An object came: arms what was armed when its file left last; 1: that is all there is to
- * do, 0: the client has to be asked.
- */
-int recall_came(struct keeper *, dtproc_addr from);
-/* One left; its sites are still there. */
-void recall_left(struct keeper *, dtproc_addr from, dtproc_addr to);
-/* The client is told of what it has to be asked about; it has reacted to that. */
-void recall_told(struct keeper *);
-void recall_reacted(struct keeper *);
-/*
- * A site that the client asks for is there already: armed again, or asked for by an
- * earlier request, by a client that is late.  1: it was, and is the client's now.
- */
-int recall_claim(struct keeper *, const struct wire_site *);
-/* Of the client's sites these go, where they were armed again, too. */
-void recall_disarm(struct keeper *, const struct wire_site *, size_t n);
-/* Nothing is armed again that was before. */
-void recall_forget(struct keeper *);
-
 /* ------------------------------------------------------------------ inject.c */
 
 /* Makes a system call in the victim; all tasks are stopped.  Result or -errno. */

@@ -13,7 +13,7 @@
  * and now, without a write: something else may be mapped there by the time the client
  * hears of it.
  */
-#include "keeper.h"
+#include "recall.h"
 
 #include <limits.h>
 #include <stdio.h>

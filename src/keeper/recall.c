@@ -11,6 +11,7 @@
  * An object is known when the client has reacted to it, with whatever it armed.
  */
 #include "mappings.h"
+#include "recall.h"
 
 #include <stdlib.h>
 #include <string.h>

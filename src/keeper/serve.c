@@ -2,6 +2,7 @@
 /* Requests: one function each, in the order of enum wire_op. */
 #include "keeper.h"
 #include "ptrace.h"
+#include "recall.h"
 
 #include <errno.h>
 #include <fcntl.h>

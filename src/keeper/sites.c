@@ -7,6 +7,7 @@
  * (D1).
  */
 #include "mappings.h"
+#include "recall.h"
 
 #include <errno.h>
 #include <stdio.h>
