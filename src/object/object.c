@@ -45,6 +45,7 @@ static void destroy(struct object *o)
 	object_table_free(&o->table);
 	object_stubs_free(&o->stubs);
 	object_types_free(o->types);
+	object_places_free(&o->places);
 	object_cfi_free(o->cfi);
 	object_sdts_free(&o->sdts);
 	pthread_mutex_destroy(&o->lock);
@@ -498,23 +499,53 @@ static int find_stub(struct object *o, uint64_t value, const struct object_stub 
 	return err;
 }
 
-int object_name_at(struct object *o, uint64_t value, struct object_named *out)
+/* Makes ready what names are found in: the places, unless all symbols are read already.
+ */
+static int read_for_names(struct object *o)
+{
+	int got;
+
+	if (o->state != OBJECT_UNREAD || o->places_state == PLACES_READ)
+		return 0;
+	if (o->places_state == PLACES_UNREAD) {
+		got = object_file(o);
+		if (!got)
+			got = object_places_read(o);
+		object_file_done(o);
+		if (got < 0)
+			return got;
+		o->places_state = got ? PLACES_READ : PLACES_NONE;
+	}
+	return o->places_state == PLACES_READ ? 0 : read_once(o);
+}
+
+int object_name_symbol(struct object *o, uint64_t value, struct object_named *out)
 {
 	const struct object_symbol *s;
-	const struct object_stub *stub = NULL;
 
-	pthread_mutex_lock(&o->lock);
-	int err = read_once(o);
-
-	s = err ? NULL : object_at(o, value);
-	if (!err && !s && value >= o->plt_from && value < o->plt_to)
-		err = find_stub(o, value, &stub);
-	pthread_mutex_unlock(&o->lock);
+	if (o->state == OBJECT_UNREAD)
+		return object_places_find(o, value, out);
+	s = object_at(o, value);
 	if (s)
 		*out = (struct object_named){
 			object_name_of(o, s), s->value, s->size, s->kind};
-	else if (stub)
+	return s != NULL;
+}
+
+int object_name_at(struct object *o, uint64_t value, struct object_named *out)
+{
+	const struct object_stub *stub = NULL;
+	int found;
+
+	pthread_mutex_lock(&o->lock);
+	found = read_for_names(o);
+	if (!found)
+		found = object_name_symbol(o, value, out);
+	if (!found && value >= o->plt_from && value < o->plt_to)
+		found = find_stub(o, value, &stub);
+	if (stub)
 		*out = (struct object_named){o->stubs.names + stub->name, stub->value,
 			stub->size, OBJECT_STUB};
-	return s || stub ? 1 : err;
+	pthread_mutex_unlock(&o->lock);
+	return stub ? 1 : found;
 }

@@ -4,6 +4,7 @@
 #define OBJECT_OWN_H
 
 #include <pthread.h>
+#include <base/hash.h>
 #include <base/list.h>
 #include "object.h"
 
@@ -42,6 +43,14 @@ struct object_sdts {
 	char *text;
 };
 
+/* Symbols by address; their names are in the file (places.c). */
+struct object_places {
+	struct object_symbol *at; /* name: offset among the strings */
+	size_t n;
+	uint64_t strings, strings_size; /* in the file */
+	struct hash names;              /* of those asked for: offset + 1 -> text */
+};
+
 struct object {
 	struct list link; /* in the table of objects, under its lock */
 	unsigned refs;    /* under that lock */
@@ -63,6 +72,8 @@ struct object {
 	struct object_table table;
 	char *asked;                 /* name that was looked for last, unread */
 	struct object_symbol answer; /* value 0: there is none */
+	enum { PLACES_UNREAD, PLACES_READ, PLACES_NONE } places_state;
+	struct object_places places;
 	int stubs_read;
 	struct object_stubs stubs;
 	struct object_sdts sdts;
@@ -90,6 +101,28 @@ int object_ask(struct object *, const char *name, struct object_symbol *found) M
 void object_file_done(struct object *);
 /* The segment whose bytes of the file hold `value`, or NULL. */
 const struct object_segment *object_segment_of(const struct object *, uint64_t value);
+
+/* More than any real file has (a debug build of a browser: 2 million). */
+#define OBJECT_SYMBOLS_MAX (16u << 20)
+
+/* What is kept of a GElf_Sym, but for its name; 0: it is not a defined function or datum.
+ */
+int object_symbol_of(const void *elf_sym, struct object_symbol *out);
+/* Below 0: the first is the preferred one of two. */
+int object_prefer(const struct object_symbol *, const char *name,
+	const struct object_symbol *other, const char *others_name);
+/* Among symbols by address: the first of those at the address that covers `value`. */
+const struct object_symbol *object_cover(
+	const struct object_symbol *, size_t n, uint64_t value);
+
+/* Reads the symbols for object_places_find(), with the file open.  1; 0: the whole table
+ * has to do. */
+int object_places_read(struct object *) MUST_USE;
+int object_places_find(struct object *, uint64_t value, struct object_named *out);
+void object_places_free(struct object_places *);
+
+/* The symbol at an address in what was read, with the lock held: 1, or 0. */
+int object_name_symbol(struct object *, uint64_t value, struct object_named *out);
 
 /* Another file that has the symbols of a stripped one. */
 struct object_more {

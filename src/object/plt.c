@@ -62,13 +62,12 @@ static int add_slots(struct plt *p, Elf_Scn *scn, const GElf_Shdr *sh)
 /* The name of what a slot leads to, or NULL. */
 static const char *name_of(const struct plt *p, const struct slot *slot)
 {
+	struct object_named named;
 	GElf_Sym sym;
 
-	if (!slot->symbol) {
-		const struct object_symbol *s = object_at(p->o, slot->function);
-
-		return s ? object_name_of(p->o, s) : NULL;
-	}
+	if (!slot->symbol)
+		return object_name_symbol(p->o, slot->function, &named) ? named.name
+									: NULL;
 	if (!p->symbols || !p->strings ||
 		!gelf_getsym((Elf_Data *)p->symbols, (int)slot->symbol, &sym) ||
 		sym.st_name >= p->strings->d_size)

@@ -16,9 +16,6 @@
 #include <base/vec.h>
 #include "own.h"
 
-/* More than any real file has (a debug build of a browser: 2 million). */
-#define MAX_SYMBOLS (16u << 20)
-
 struct reader {
 	const char *path;
 	VEC(struct object_symbol) symbols;
@@ -66,6 +63,20 @@ static int bind_of(const GElf_Sym *s)
 	return OBJECT_GLOBAL;
 }
 
+int object_symbol_of(const void *elf_sym, struct object_symbol *out)
+{
+	const GElf_Sym *s = elf_sym;
+	int kind = kind_of(s);
+
+	if (kind < 0 || s->st_shndx == SHN_UNDEF || s->st_value == 0)
+		return 0;
+	*out = (struct object_symbol){.value = s->st_value,
+		.size = s->st_size > UINT32_MAX ? UINT32_MAX : (uint32_t)s->st_size,
+		.kind = (uint8_t)kind,
+		.bind = (uint8_t)bind_of(s)};
+	return 1;
+}
+
 /* As the table would have them: the first at the lowest address, a function before
  * others. */
 static void consider(struct reader *r, const struct object_symbol *s)
@@ -81,13 +92,12 @@ static void consider(struct reader *r, const struct object_symbol *s)
 /* Keeps a symbol if it is a defined function or datum with a sound name. */
 static int add_symbol(struct reader *r, const GElf_Sym *s, const Elf_Data *strings)
 {
-	struct object_symbol sym = {.value = s->st_value, .bind = (uint8_t)bind_of(s)};
-	int kind = kind_of(s), err;
+	struct object_symbol sym;
 	const char *name;
 	size_t room, len;
+	int err;
 
-	if (kind < 0 || s->st_shndx == SHN_UNDEF || s->st_value == 0 ||
-		s->st_name >= strings->d_size)
+	if (!object_symbol_of(s, &sym) || s->st_name >= strings->d_size)
 		return 0;
 	name = (const char *)strings->d_buf + s->st_name;
 	room = strings->d_size - s->st_name;
@@ -99,8 +109,6 @@ static int add_symbol(struct reader *r, const GElf_Sym *s, const Elf_Data *strin
 
 	if (version)
 		len = (size_t)(version - name);
-	sym.kind = (uint8_t)kind;
-	sym.size = s->st_size > UINT32_MAX ? UINT32_MAX : (uint32_t)s->st_size;
 	if (r->only) {
 		if (strlen(r->only) == len && memcmp(name, r->only, len) == 0)
 			consider(r, &sym);
@@ -121,7 +129,7 @@ static int read_section(struct reader *r, Elf *elf, Elf_Scn *scn, const GElf_Shd
 	if (!data || !strings || !strings->d_buf || !data->d_buf || !each)
 		return err_set(DTPROC_EELF, "%s: corrupt symbol table", r->path);
 	n = data->d_size / each;
-	if (n > MAX_SYMBOLS)
+	if (n > OBJECT_SYMBOLS_MAX)
 		return err_set(DTPROC_ELIMIT, "%s: %zu symbols are too many", r->path, n);
 	for (size_t i = 1; i < n; i++) {
 		GElf_Sym sym;
@@ -182,10 +190,9 @@ static int by_underscores(const char *a, const char *b)
 
 #define COMPARE(a, b) (((a) > (b)) - ((a) < (b)))
 
-static int prefer(const void *pa, const void *pb, void *arg)
+int object_prefer(const struct object_symbol *a, const char *na,
+	const struct object_symbol *b, const char *nb)
 {
-	const struct object_symbol *a = pa, *b = pb;
-	const char *names = arg, *na = names + a->name, *nb = names + b->name;
 	int c = COMPARE(a->value, b->value);
 
 	if (!c)
@@ -201,6 +208,14 @@ static int prefer(const void *pa, const void *pb, void *arg)
 	if (!c)
 		c = strcmp(na, nb);
 	return c ? c : COMPARE(a->bind, b->bind);
+}
+
+static int prefer(const void *pa, const void *pb, void *arg)
+{
+	const struct object_symbol *a = pa, *b = pb;
+	const char *names = arg;
+
+	return object_prefer(a, names + a->name, b, names + b->name);
 }
 
 /* Drops those that stand in both tables; they are neighbours now. */
@@ -312,28 +327,28 @@ const struct object_symbol *object_find(
 	return NULL;
 }
 
-const struct object_symbol *object_at(const struct object *o, uint64_t value)
+const struct object_symbol *object_cover(
+	const struct object_symbol *at, size_t n, uint64_t value)
 {
-	const struct object_table *t = &o->table;
-	size_t low = 0, high = t->n;
+	size_t low = 0, high = n;
 
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
 
-		if (t->at[mid].value <= value)
+		if (at[mid].value <= value)
 			low = mid + 1;
 		else
 			high = mid;
 	}
 	/* A label inside a function hides it: look back for one that covers. */
 	for (size_t i = low, tries = 0; i-- > 0 && tries < 64; tries++) {
-		uint64_t start = t->at[i].value;
+		uint64_t start = at[i].value;
 
-		if (value - start >= t->at[i].size && value != start)
+		if (value - start >= at[i].size && value != start)
 			continue;
-		while (i > 0 && t->at[i - 1].value == start)
+		while (i > 0 && at[i - 1].value == start)
 			i--;
-		return &t->at[i];
+		return &at[i];
 	}
 	return NULL;
 }
@@ -355,4 +370,9 @@ int object_ask(struct object *o, const char *name, struct object_symbol *found)
 	o->asked = strdup(name); /* NULL: not known, that is all */
 	o->answer = *found;
 	return 0;
+}
+
+const struct object_symbol *object_at(const struct object *o, uint64_t value)
+{
+	return object_cover(o->table.at, o->table.n, value);
 }

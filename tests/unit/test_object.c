@@ -267,6 +267,32 @@ static void stubs_have_names(void **state)
 	object_unref(o);
 }
 
+/* Names of single addresses, and those of the whole table once that was read. */
+static void names_are_those_of_the_table(void **state)
+{
+	enum { MOST = 4000 };
+	static char before[MOST][64];
+	struct object *o = open_self();
+	struct object_named named;
+	const struct object_symbol *at;
+	size_t n;
+
+	for (uint64_t i = 0; i < MOST; i++)
+		if (object_name_at(o, i * 37, &named) == 1)
+			snprintf(before[i], sizeof before[i], "%.50s+%u", named.name,
+				(unsigned)(i * 37 - named.value));
+	assert_int_equal(object_symbols(o, &at, &n), 0);
+	for (uint64_t i = 0; i < MOST; i++) {
+		char after[64] = "";
+
+		if (object_name_at(o, i * 37, &named) == 1)
+			snprintf(after, sizeof after, "%.50s+%u", named.name,
+				(unsigned)(i * 37 - named.value));
+		assert_string_equal(after, before[i]);
+	}
+	object_unref(o);
+}
+
 static void demangled(void **state)
 {
 	static const struct {
@@ -397,6 +423,7 @@ int main(void)
 		cmocka_unit_test(lookup_is_find),
 		cmocka_unit_test(frame_at_an_entry),
 		cmocka_unit_test(stubs_have_names),
+		cmocka_unit_test(names_are_those_of_the_table),
 		cmocka_unit_test(demangled),
 		cmocka_unit_test(stripped_files),
 		cmocka_unit_test(bias_of_mapping),

@@ -9,7 +9,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <dlfcn.h>
-#include <execinfo.h>
 #include <link.h>
 #include <pthread.h>
 #include <signal.h>
@@ -21,6 +20,7 @@
 #include <sys/uio.h>
 #include <ucontext.h>
 #include <unistd.h>
+#include <unwind.h>
 #include <stack/stack.h>
 
 #define ROOM 128
@@ -113,6 +113,16 @@ static struct seen {
 	int depth;
 } seen;
 
+static _Unwind_Reason_Code add_frame(struct _Unwind_Context *context, void *arg)
+{
+	void *pc = (void *)_Unwind_GetIP(context);
+
+	if (!pc)
+		return _URC_END_OF_STACK;
+	seen.backtrace[seen.depth++] = pc;
+	return seen.depth < ROOM ? _URC_NO_REASON : _URC_END_OF_STACK;
+}
+
 /* Walks from here; and asks the compiler's unwinder. */
 __attribute__((noinline)) static void look(void)
 {
@@ -120,7 +130,8 @@ __attribute__((noinline)) static void look(void)
 	struct stack_regs regs;
 	ucontext_t u;
 
-	seen.depth = backtrace(seen.backtrace, ROOM);
+	seen.depth = 0;
+	_Unwind_Backtrace(add_frame, NULL);
 	assert_int_equal(stack_walker_create(&self, &w), 0);
 	getcontext(&u);
 	regs_from(&u, &regs);
@@ -350,6 +361,5 @@ int main(void)
 		cmocka_unit_test(a_circle_ends),
 	};
 
-	backtrace(seen.backtrace, 1); /* loads libgcc before the maps are read */
 	return cmocka_run_group_tests(tests, read_maps, drop_maps);
 }

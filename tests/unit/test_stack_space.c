@@ -102,7 +102,7 @@ static void names_of_self(void **state)
 	assert_name(s, (char *)known_function + 2, STACK_NOW, NULL, "known_function", 2);
 	assert_name(s, &known_datum, STACK_NOW, NULL, "known_datum", 0);
 	assert_name(s, known_bss + 40000, STACK_NOW, NULL, "known_bss", 40000);
-	assert_name(s, (void *)clock_gettime, STACK_NOW, "libc.so.6", "clock_gettime", 0);
+	assert_name(s, (void *)getppid, STACK_NOW, "libc.so.6", "getppid", 0);
 	assert_int_equal(stack_space_name(s, 16, STACK_NOW, &name), 0);
 	assert_string_equal(name.object, "");
 	assert_null(name.symbol);
@@ -369,6 +369,7 @@ static void write_core(const char *path, const struct elf_prstatus *status)
 			.p_memsz = stack->end - stack->start,
 			.p_filesz = stack->end - stack->start}};
 	FILE *f = fopen(path, "wb");
+	void *bytes;
 
 	assert_non_null(f);
 	memcpy(head.e_ident, "\177ELF\2\1\1", 7);
@@ -378,7 +379,10 @@ static void write_core(const char *path, const struct elf_prstatus *status)
 	ph[0].p_filesz = (uint64_t)ftell(f) - 4096;
 	ph[1].p_offset = ((uint64_t)ftell(f) + 4095) & ~4095ull;
 	fseek(f, (long)ph[1].p_offset, SEEK_SET);
-	fwrite((void *)(uintptr_t)stack->start, 1, ph[1].p_filesz, f);
+	bytes = malloc(ph[1].p_filesz); /* by the kernel: ASan has marked some of it */
+	assert_true(read_self(NULL, stack->start, bytes, ph[1].p_filesz) > 0);
+	fwrite(bytes, 1, ph[1].p_filesz, f);
+	free(bytes);
 	fseek(f, 0, SEEK_SET);
 	fwrite(&head, sizeof head, 1, f);
 	fwrite(ph, sizeof ph, 1, f);
