@@ -129,7 +129,32 @@ static long desc_text(struct unit *u, char *buf, size_t room)
 	return (long)n;
 }
 
-/* Offset of the last `:` that divides parts, not one of C++'s `::` in a name. */
+/*
+ * provider:module:scope::function:name, with C++'s or Rust's `::` in the function alone:
+ * more colons than divide parts, and those between the second and the last in pairs.
+ */
+static int split_scoped(struct lang_desc *d, char *text)
+{
+	char *module = strchr(text, ':');
+	char *function = module ? strchr(module + 1, ':') : NULL;
+	char *name = strrchr(text, ':'), *s;
+
+	if (!function || name <= function)
+		return 0;
+	for (s = function + 1; s < name; s++)
+		if (*s == ':' && *++s != ':')
+			return 0;
+	if (s != name)
+		return 0;
+	*module = *function = *name = 0;
+	d->part[0] = text;
+	d->part[1] = module + 1;
+	d->part[2] = function + 1;
+	d->part[3] = name + 1;
+	return 1;
+}
+
+/* Cuts a description into its parts, which are written from the right. */
 static int split(struct unit *u, struct lang_desc *d, char *text, uint32_t at)
 {
 	int last = LANG_NAME - (int)u->src->spec, part;
@@ -137,6 +162,8 @@ static int split(struct unit *u, struct lang_desc *d, char *text, uint32_t at)
 
 	for (int i = 0; i < LANG_PARTS; i++)
 		d->part[i] = "";
+	if (last == LANG_NAME && strstr(text, "::") && split_scoped(d, text))
+		return 0;
 	for (part = last; part >= 0; part--) {
 		colon = part ? strrchr(text, ':') : strchr(text, ':');
 		d->part[part] = colon ? colon + 1 : text;

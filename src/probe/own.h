@@ -117,6 +117,8 @@ int probe_victim_read(
 int probe_victim_find(struct probe_table *, pid_t, struct probe_victim **out) MUST_USE;
 void probe_victim_release(struct probe_victim *);
 void probe_victim_free(struct probe_victim *);
+/* Does `wanted` of a description name the function with this symbol? */
+int probe_function_is(const char *wanted, const char *name);
 /* Does `wanted` of a description name this module? */
 int probe_module_matches(const struct probe_module *, const char *wanted);
 

@@ -7,11 +7,11 @@
  * makes that number an address.  A glob for the name is matched with "entry", "return"
  * and the offset of each instruction.
  *
- * FUNCTIONS.  A plain name is looked up as it is, so an alias can be asked for; a glob
- * takes one name an address, the preferred one of those that match.  Data and indirect
- * functions (whose symbol is the resolver) are not functions.  Symbols without a size are
- * labels of assembler code; only a plain name reaches them.  main is found in a stripped
- * program too.
+ * FUNCTIONS.  A plain name is looked up as it is, so an alias can be asked for, and else
+ * as a programmer of C++ or Rust wrote it (mangled.c); a glob takes one name an address,
+ * the preferred one of those that match.  Data and indirect functions (whose symbol is
+ * the resolver) are not functions.  Symbols without a size are labels of assembler code;
+ * only a plain name reaches them.  main is found in a stripped program too.
  */
 #include <ctype.h>
 #include <stdio.h>
@@ -186,7 +186,7 @@ static int each_by_glob(struct walk *w, const struct object_symbol *at, size_t n
 
 		if (at[i].kind != OBJECT_FUNCTION || !at[i].size ||
 			(taken && same_place(taken, &at[i])) ||
-			!glob_match(w->desc->function, object_name_of(o, &at[i])))
+			!probe_function_is(w->desc->function, object_name_of(o, &at[i])))
 			continue;
 		taken = &at[i];
 		err = at_function(w, taken);
@@ -196,7 +196,7 @@ static int each_by_glob(struct walk *w, const struct object_symbol *at, size_t n
 	return 0;
 }
 
-static int each_by_name(struct walk *w)
+static int each_by_name(struct walk *w, const struct object_symbol *at, size_t n)
 {
 	const struct object *o = w->module->object;
 	const struct object_symbol *s = NULL, *last = NULL;
@@ -213,7 +213,8 @@ static int each_by_name(struct walk *w)
 		if (err)
 			return err;
 	}
-	return 0;
+	/* Perhaps it is how a programmer wrote what has another symbol. */
+	return last || w->indirect ? 0 : each_by_glob(w, at, n);
 }
 
 /*
@@ -255,7 +256,7 @@ static int in_module(struct walk *w)
 	if (glob_is_pattern(w->desc->function) || !w->desc->function[0])
 		err = each_by_glob(w, at, n);
 	else
-		err = each_by_name(w);
+		err = each_by_name(w, at, n);
 	return err ? err : stripped_main(w);
 }
 

@@ -259,12 +259,13 @@ void probe_table_close(struct probe_table *t)
 	free(t);
 }
 
-/* Module names match as users write them; all else by glob. */
+/* Names of modules and functions match as users write them; all else by glob. */
 static int matches(const struct probe *p, const struct probe_desc *d)
 {
 	return glob_match(d->provider, p->provider) &&
 	       object_is_called(p->module, d->module) &&
-	       glob_match(d->function, p->function) && glob_match(d->name, p->name);
+	       probe_function_is(d->function, p->function) &&
+	       glob_match(d->name, p->name);
 }
 
 /* Those that came since an epoch. */
