@@ -351,6 +351,15 @@ DTPROC_API DTPROC_MUST_USE int dtproc_setopt(
  */
 DTPROC_API const char *dtproc_getopt(const struct dtproc *, const char *name);
 /*
+ * Compiles a text of declarations alone (types, inline definitions, translators,
+ * variables) for all scripts that come later; `name` stands in its diagnostics.  ESYNTAX,
+ * and EINVAL: it has clauses; nothing is left of it.  Called before dtproc_match(), by
+ * the thread that works with the session.  May block: for objects of $target that are
+ * read.
+ */
+DTPROC_API DTPROC_MUST_USE int dtproc_library(
+	struct dtproc *, const char *name, const char *text);
+/*
  * Compiles D text and adds its clauses.  `name` is what diagnostics call the text
  * ("-n", a file); argv are $1 and on ($0 is `name`).  ESYNTAX: the text of the error is
  * the whole diagnostic, with line and caret.  Nothing is armed yet.

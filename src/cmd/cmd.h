@@ -20,6 +20,7 @@ struct cmd_line {
 	enum cmd_mode mode;
 	unsigned verbose;   /* -v */
 	unsigned bytecode;  /* -S */
+	unsigned cpp;       /* -C */
 	const char *output; /* -o */
 	const char *name;   /* -W, --name */
 	struct cmd_item *items;
@@ -39,6 +40,13 @@ void cmd_usage(FILE *);
  * The caller frees; NULL: no memory.
  */
 char *cmd_specifier(int letter, const char *arg);
+
+/* The whole of a file, NUL-terminated; the caller frees.  NULL: errno tells. */
+char *cmd_read_all(FILE *);
+/* A script's text through the C preprocessor, likewise; NULL: it was told why not. */
+char *cmd_preprocess(const struct cmd_line *, const char *path, const char *text);
+/* Compiles the libraries in the folders of -L; -1: it was told why not. */
+int cmd_libraries(struct dtproc *, const struct cmd_line *);
 
 /* Prints "dtproc: " and a message on standard error. */
 void cmd_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -152,34 +152,20 @@ static int compile_text(const struct cmd_line *l, const struct cmd_item *i)
 	return err ? fail() : 0;
 }
 
-/* The whole of a file, NUL-terminated; the caller frees.  NULL: errno tells. */
-static char *read_all(FILE *f)
-{
-	char *text = NULL, chunk[8192];
-	size_t size, got;
-	FILE *all = open_memstream(&text, &size);
-
-	if (!all)
-		return NULL;
-	while ((got = fread(chunk, 1, sizeof chunk, f)))
-		fwrite(chunk, 1, got, all);
-	if (fclose(all) || ferror(f)) {
-		free(text);
-		return NULL;
-	}
-	return text;
-}
-
 static int compile_file(const struct cmd_line *l, const char *path)
 {
 	FILE *f = strcmp(path, "-") ? fopen(path, "re") : stdin;
-	char *text = f ? read_all(f) : NULL;
+	char *text = f ? cmd_read_all(f) : NULL, *raw = text;
 	int err;
 
 	if (!text)
 		cmd_error("failed to open %s: %s", path, strerror(errno));
 	if (f && f != stdin)
 		fclose(f);
+	if (text && l->cpp) {
+		text = cmd_preprocess(l, path, raw);
+		free(raw);
+	}
 	if (!text)
 		return -1;
 	err = dtproc_script(session, path, text, l->n_args, l->args);
@@ -350,7 +336,7 @@ static int run(const struct cmd_line *l, FILE *out)
 	if (each_item(l, "xb") || (l->name && hold_named(l->name)))
 		return -1;
 	cmd_stopped();
-	if (each_item(l, "cp") || each_item(l, "nsPmf"))
+	if (each_item(l, "cp") || cmd_libraries(session, l) || each_item(l, "nsPmf"))
 		return -1;
 	if (l->bytecode && dtproc_print_programs(session, cmd_stream(out)))
 		return fail();

@@ -12,7 +12,7 @@
 #include "cmd.h"
 
 /* "+": stop at the first argument; the loop below goes on behind it, as DTrace does. */
-static const char letters[] = "+b:c:Cd:D:ef:Fhi:I:lL:m:n:o:p:P:qs:SU:vVwW:x:Z";
+static const char letters[] = "+b:c:CD:ef:FhHi:I:lL:m:n:o:p:P:qs:SU:vVwW:x:Z";
 static const struct option words[] = {{"name", required_argument, NULL, 'W'}, {0}};
 
 void cmd_error(const char *fmt, ...)
@@ -32,7 +32,7 @@ void cmd_usage(FILE *f)
 	static const char act[] = "[[ predicate ] action ]";
 
 	fprintf(f,
-		"Usage: dtproc [-ehlqSvVwZ] [-b bufsz] [-c cmd] [-o output] [-p pid]\n"
+		"Usage: dtproc [-CehHlqSvVwZ] [-b bufsz] [-c cmd] [-o output] [-p pid]\n"
 		"\t[-s script] [-x opt[=val]]\n\n"
 		"\t[-P provider %s]\n"
 		"\t[-m [ provider: ] module %s]\n"
@@ -45,9 +45,14 @@ void cmd_usage(FILE *f)
 	      "\t   action -> '{' D-statements '}'\n\n"
 	      "\t-b  set trace buffer size\n"
 	      "\t-c  run specified command and exit upon its completion (repeatable)\n"
+	      "\t-C  run cpp(1) preprocessor on script files\n"
+	      "\t-D  define symbol when invoking preprocessor\n"
 	      "\t-e  exit after compiling request but prior to enabling probes\n"
 	      "\t-f  enable or list probes matching the specified function name\n"
 	      "\t-h  print this text\n"
+	      "\t-H  print included files when invoking preprocessor\n"
+	      "\t-I  add include directory to preprocessor search path\n"
+	      "\t-L  add library directory to library search path\n"
 	      "\t-l  list probes matching specified criteria\n"
 	      "\t-m  enable or list probes matching the specified module name\n"
 	      "\t-n  enable or list probes matching the specified probe name\n"
@@ -123,6 +128,11 @@ static int take_option(struct cmd_line *l, int letter, const char *arg)
 	case 'S':
 		l->bytecode++;
 		return -1;
+	case 'C':
+		l->cpp++;
+		return -1;
+	case 'H':
+		return add_item(l, letter, "");
 	case 'v':
 		l->verbose++;
 		return add_item(l, 'x', "verbose");
@@ -139,6 +149,10 @@ static int take_option(struct cmd_line *l, int letter, const char *arg)
 	case 'P':
 	case 's':
 	case 'x':
+	case 'D':
+	case 'U':
+	case 'I':
+	case 'L':
 		return add_item(l, letter, arg);
 	case '?':
 		cmd_usage(stderr);

@@ -36,10 +36,6 @@ static int needs_value(struct unit *u, const struct lang_node *n, const char *op
 {
 	if (is_scalar(n) || is_string(n))
 		return 0;
-	if (lang_type_is_bytes(n->type) || n->type->kind == LANG_T_FUNCTION)
-		return fail(u, n->at,
-			n->type->kind == LANG_T_ARRAY ? "D_OP_ARRFUN" : "D_OP_SCALAR", "",
-			"operator %s cannot be applied to a %s", op, n->type->name);
 	if (n->kind == LANG_N_UNARY && n->op == LANG_OP_DEREF &&
 		n->type->kind == LANG_T_VOID)
 		return fail(u, n->at, "D_SYM_NOTYPES",
@@ -48,8 +44,8 @@ static int needs_value(struct unit *u, const struct lang_node *n, const char *op
 	if (n->type->kind == LANG_T_DYN)
 		return fail(u, n->at, "D_OP_DYN", "",
 			"operand of %s may not be an aggregation", op);
-	return fail(u, n->at, n->type->kind == LANG_T_ACTION ? "D_OP_ACT" : "D_OP_VFPTR",
-		"", "operand of %s has no value", op);
+	return fail(u, n->at, n->type->kind == LANG_T_VOID ? "D_OP_VFPTR" : "D_OP_SCALAR",
+		"", "operator %s cannot be applied to a %s", op, n->type->name);
 }
 
 static int needs_scalar(struct unit *u, const struct lang_node *n, const char *op)

@@ -14,20 +14,45 @@
 
 struct place {
 	unsigned line, column; /* from 1 */
-	const char *start;     /* of the line's window */
-	unsigned len, caret;   /* of the window; the caret's offset in it */
+	const char *file;      /* that the preprocessor named; NULL: the text's own */
+	int file_len;
+	const char *start;   /* of the line's window */
+	unsigned len, caret; /* of the window; the caret's offset in it */
 };
+
+/* `# 12 "file.h"` or `#line 12`: the next line's number, and whose it is. */
+static void read_marker(const char *line, const char *end, struct place *p)
+{
+	unsigned long n = 0;
+	const char *name;
+
+	if (*line++ != '#')
+		return;
+	line += strspn(line, " \t");
+	if (!strncmp(line, "line", 4))
+		line += 4 + strspn(line + 4, " \t");
+	if (*line < '0' || *line > '9')
+		return;
+	for (; *line >= '0' && *line <= '9' && n < 100000000; line++)
+		n = n * 10 + (unsigned long)(*line - '0');
+	p->line = (unsigned)n;
+	name = memchr(line, '"', (size_t)(end - line));
+	end = name ? memchr(name + 1, '"', (size_t)(end - name - 1)) : NULL;
+	if (end) {
+		p->file = name + 1;
+		p->file_len = end - name > 200 ? 200 : (int)(end - name - 1);
+	}
+}
 
 static struct place place_of(const char *text, size_t len, uint32_t at)
 {
-	struct place p = {1, 1, text, 0, 0};
-	const char *here = text + (at < len ? at : len), *end;
+	struct place p = {.line = 1, .column = 1, .start = text};
+	const char *here = text + (at < len ? at : len), *end, *next;
 
-	for (const char *c = text; c < here; c++) {
-		if (*c == '\n') {
-			p.line++;
-			p.start = c + 1;
-		}
+	while ((next = memchr(p.start, '\n', (size_t)(here - p.start)))) {
+		p.line++;
+		read_marker(p.start, next, &p);
+		p.start = next + 1;
 	}
 	p.column = (unsigned)(here - p.start) + 1;
 	end = memchr(here, '\n', (size_t)(text + len - here));
@@ -53,11 +78,13 @@ static int set(const char *text, size_t len, uint32_t at, const char *tag,
 	const char *hint, const char *what)
 {
 	struct place p = place_of(text, len, at);
-	char line[WINDOW + 1];
+	char line[WINDOW + 1], file[216] = "";
 
 	shown(line, sizeof line, p.start, p.len);
+	if (p.file)
+		snprintf(file, sizeof file, "\"%.*s\", ", p.file_len, p.file);
 	return err_set(DTPROC_ESYNTAX,
-		"[%s] line %u, column %u: %s\n    %s\n    %*s^%s%s", tag, p.line,
+		"[%s] %sline %u, column %u: %s\n    %s\n    %*s^%s%s", tag, file, p.line,
 		p.column, what, line, (int)p.caret, "", *hint ? " " : "", hint);
 }
 

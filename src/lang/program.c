@@ -43,19 +43,12 @@ static int same_word(const char *word, size_t len, const char *text)
 	return strlen(text) == len && !memcmp(word, text, len);
 }
 
-static int pragma(struct unit *u, const char *at, const char *end)
+/* #pragma D option name=value */
+static int pragma_option(struct unit *u, uint32_t where, const char *at, const char *end)
 {
-	uint32_t where = (uint32_t)(at - u->text);
 	const char *word;
 	size_t len = word_of(&at, end, &word);
 
-	if (!same_word(word, len, "D"))
-		return 0; /* somebody else's */
-	len = word_of(&at, end, &word);
-	if (!same_word(word, len, "option"))
-		return fail(u, where, "D_PRAGMA_INVAL", "expected \"option\"",
-			"invalid pragma \"%.*s\"", len > 40 ? 40 : (int)len, word);
-	len = word_of(&at, end, &word);
 	if (!len || *word == '=')
 		return fail(u, where, "D_PRAGMA_MALFORM", "expected name or name=value",
 			"malformed #pragma D option");
@@ -66,6 +59,44 @@ static int pragma(struct unit *u, const char *at, const char *end)
 			"expected the end of the line",
 			"superfluous arguments of #pragma");
 	return 0;
+}
+
+/*
+ * What describes a definition to DTrace's own consumers (its stability, the version that
+ * brought it, what it needs) has the right form here, and no effect.
+ */
+static int pragma_ignored(struct unit *u, uint32_t where, const char *name,
+	unsigned words, const char *at, const char *end)
+{
+	const char *word;
+
+	for (unsigned i = 0; i < words; i++)
+		if (!word_of(&at, end, &word))
+			return fail(u, where, "D_PRAGMA_MALFORM", "",
+				"malformed #pragma D %s: %u words are expected", name,
+				words);
+	return 0;
+}
+
+static int pragma(struct unit *u, const char *at, const char *end)
+{
+	uint32_t where = (uint32_t)(at - u->text);
+	const char *word;
+	size_t len = word_of(&at, end, &word);
+
+	if (!same_word(word, len, "D"))
+		return 0; /* somebody else's */
+	len = word_of(&at, end, &word);
+	if (same_word(word, len, "option"))
+		return pragma_option(u, where, at, end);
+	if (same_word(word, len, "attributes"))
+		return pragma_ignored(u, where, "attributes", 2, at, end);
+	if (same_word(word, len, "binding"))
+		return pragma_ignored(u, where, "binding", 2, at, end);
+	if (same_word(word, len, "depends_on"))
+		return pragma_ignored(u, where, "depends_on", 2, at, end);
+	return fail(u, where, "D_PRAGMA_INVAL", "expected \"option\"",
+		"invalid pragma \"%.*s\"", len > 40 ? 40 : (int)len, word);
 }
 
 int parse_control(struct unit *u)
@@ -87,7 +118,10 @@ int parse_control(struct unit *u)
 	if (!len || same_word(word, len, "line") || same_word(word, len, "ident") ||
 		(*word >= '0' && *word <= '9'))
 		return 0; /* what the preprocessor leaves behind */
-	return fail(u, where, "D_SYNTAX", "use -C for the C preprocessor",
+	if (same_word(word, len, "error"))
+		return fail(u, where, "D_PRAGERR", "", "#error%.*s",
+			end - at > 120 ? 120 : (int)(end - at), at);
+	return fail(u, where, "D_PRAGCTL_INVAL", "use -C for the C preprocessor",
 		"invalid control directive: #%.*s", len > 40 ? 40 : (int)len, word);
 }
 

@@ -56,7 +56,7 @@ static unsigned flags_of(const struct trace_options *o)
 }
 
 static int compile(struct dtproc *d, struct trace_script *s, const char *name,
-	const char *text, int argc, char *const argv[])
+	const char *text, int argc, char *const argv[], unsigned flags)
 {
 	char **args = calloc((size_t)argc + 2, sizeof *args);
 	struct type_source types = trace_types(d);
@@ -66,7 +66,7 @@ static int compile(struct dtproc *d, struct trace_script *s, const char *name,
 		.target = hold_target(d->hold),
 		.argc = argc + 1,
 		.argv = args,
-		.flags = flags_of(&d->options),
+		.flags = flags_of(&d->options) | flags,
 		.types = &types};
 	int err;
 
@@ -124,7 +124,7 @@ int dtproc_script(struct dtproc *d, const char *name, const char *text, int argc
 		return err_set(DTPROC_ESTATE, "scripts cannot be added any more");
 	err = name_script(&s, name, text);
 	if (!err)
-		err = compile(d, &s, name, text, argc, argv);
+		err = compile(d, &s, name, text, argc, argv, 0);
 	if (!err)
 		err = set_pragmas(d, &s);
 	if (!err)
@@ -135,6 +135,19 @@ int dtproc_script(struct dtproc *d, const char *name, const char *text, int argc
 		drop_clauses(d, before);
 		free_script(&s);
 	}
+	return err;
+}
+
+int dtproc_library(struct dtproc *d, const char *name, const char *text)
+{
+	struct trace_script s = {0};
+	int err = name_script(&s, name, text);
+
+	if (!err)
+		err = compile(d, &s, name, text, 0, NULL, LANG_EMPTY);
+	if (!err && s.code->n_clauses)
+		err = err_set(DTPROC_EINVAL, "%s: a library has no clauses", s.blame);
+	free_script(&s);
 	return err;
 }
 

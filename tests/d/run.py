@@ -19,7 +19,8 @@ line and a colon; what follows on the line and on indented lines below belongs t
   EXIT     expected exit status (0)
 
 In all outputs @V stands for the victim's PID, and a line's trailing blanks are kept but
-for the `|` that may mark its end.  @D is the directory of the test victims.
+for the `|` that may mark its end.  @D is the directory of the test victims, @H the one of
+the test itself.
 """
 import os
 import re
@@ -131,6 +132,7 @@ def run(test, dtproc, victims):
 
     def subst(word):
         word = word.replace('@S', script).replace('@D', victims).replace('@T', scratch)
+        word = word.replace('@H', os.path.dirname(os.path.abspath(__file__)))
         return word.replace('@V', str(victim.pid) if victim else '0')
 
     try:

@@ -21,7 +21,7 @@ static const struct mistake mistakes[] = {
 	{"D_SYNTAX", "BEGIN { trace(12abc); }", "malformed integer constant"},
 	{"D_SYNTAX", "BEGIN { trace(\x01); }", "character 0x01 is not part of D"},
 	{"D_SYNTAX", "BEGIN { } /* never", "comment does not end"},
-	{"D_SYNTAX", "#foo\nBEGIN", "invalid control directive"},
+	{"D_PRAGCTL_INVAL", "#foo\nBEGIN", "invalid control directive"},
 	{"D_SYNTAX", "BEGIN { @[] = count(); }", "without a key"},
 	{"D_EMPTY", "", "empty D program"},
 	{"D_EMPTY", " /* nothing */ \n", "empty D program"},

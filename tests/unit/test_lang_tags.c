@@ -138,10 +138,15 @@ static void test_inline(void **state)
 	assert_in_range(check_file("inline.txt"), 20, 10000);
 }
 
+static void test_control(void **state)
+{
+	assert_in_range(check_file("control.txt"), 8, 10000);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_types), cmocka_unit_test(test_inline)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_types),
+		cmocka_unit_test(test_inline), cmocka_unit_test(test_control)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
