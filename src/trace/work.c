@@ -22,15 +22,24 @@ uint64_t trace_now(void)
 	return (uint64_t)t.tv_sec * SECOND + (uint64_t)t.tv_nsec;
 }
 
-/* When the loop has something to do without being woken. */
-static uint64_t next_due(const struct dtproc *d)
+/* The timer that is due next; NULL: there is none. */
+static struct trace_timer *next_timer(struct dtproc *d)
 {
-	uint64_t due = d->drained_ns + d->options.at[TRACE_SWITCHRATE].number;
+	struct trace_timer *next = NULL;
 
 	for (size_t i = 0; i < d->timers.n; i++)
-		if (d->timers.at[i].due_ns < due)
-			due = d->timers.at[i].due_ns;
-	return due;
+		if (!next || d->timers.at[i].due_ns < next->due_ns)
+			next = &d->timers.at[i];
+	return next;
+}
+
+/* When the loop has something to do without being woken. */
+static uint64_t next_due(struct dtproc *d)
+{
+	uint64_t due = d->drained_ns + d->options.at[TRACE_SWITCHRATE].number;
+	const struct trace_timer *t = next_timer(d);
+
+	return t && t->due_ns < due ? t->due_ns : due;
 }
 
 static void set_timer(struct dtproc *d)
@@ -51,19 +60,17 @@ static void empty(int fd)
 }
 
 /*
- * Fires what is due.  A tick that comes late is not made up for: as in DTrace a tick
+ * Fires what is due, what was due first before the rest: behind a late turn no tick comes
+ * from beyond an exit().  A tick that comes late is not made up for: as in DTrace a tick
  * means that about that much time went by.
  */
 static void fire_timers(struct dtproc *d)
 {
 	uint64_t now = trace_now();
 
-	for (size_t i = 0; i < d->timers.n; i++) {
-		struct trace_timer *t = &d->timers.at[i];
+	for (struct trace_timer *t; (t = next_timer(d)) && t->due_ns <= now;) {
 		uint64_t interval = t->probe->interval_ns;
 
-		if (t->due_ns > now)
-			continue;
 		trace_fire(d, t->probe, ENGINE_WHILE_TRACING, NULL);
 		t->due_ns += interval * ((now - t->due_ns) / interval + 1);
 	}
