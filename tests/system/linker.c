@@ -100,6 +100,16 @@ static void apart(void)
 	counted("apart", 2);
 }
 
+/* Its build-id becomes another: no debug file of this machine is for it. */
+static void change_id(char *bytes, size_t n)
+{
+	static const char note[] = "\4\0\0\0\24\0\0\0\3\0\0\0GNU";
+	char *at = memmem(bytes, n, note, sizeof note);
+
+	if (at && at + sizeof note < bytes + n)
+		at[sizeof note]++;
+}
+
 /* Copies a file, with one string in it for another that is not longer. */
 static void change(const char *from, const char *to, const char *was, const char *is)
 {
@@ -112,6 +122,7 @@ static void change(const char *from, const char *to, const char *was, const char
 	for (char *at = bytes;
 		(at = memmem(at, n - (size_t)(at - bytes), was, strlen(was) + 1)); at++)
 		memset(strcpy(at, is) + strlen(is), 0, strlen(was) - strlen(is));
+	change_id(bytes, n);
 	NEED(n && (f = fopen(to, "wb")), "%s to %s", from, to);
 	CHECK(fwrite(bytes, 1, n, f) == n && !fclose(f) && !chmod(to, 0755), "%s", to);
 }
