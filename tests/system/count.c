@@ -204,9 +204,8 @@ static void vforked(void)
 	vic_go(&v);
 	NEED(WITHIN(2000, v.page->calls > 10), "it does not call");
 	for (int i = 0; i < 3; i++) {
-		uint64_t before = v.page->calls;
-
 		NEED(cmd_trace(&c, v.pid, CLAUSE), "no trace");
+		uint64_t before = v.page->calls;
 		CHECK(WITHIN(2000, v.page->calls > before + 50), "it hangs");
 		CHECK(cmd_interrupt(&c) == 0, "%s", cmd_text(c.err));
 		CHECK(text_count(cmd_text(c.out), "victim_target") > 10, "%s",

@@ -224,7 +224,7 @@ static void vforked(void)
 		page_bad("pthread_create");
 	pid = vfork();
 	if (pid == 0) {
-		for (int i = 0; i < 2000 && !page->quit; i++)
+		while (!page->quit && page->pid == getppid())
 			page_nap(1000000);
 		_exit(42);
 	}
