@@ -342,7 +342,11 @@ DTPROC_API DTPROC_MUST_USE int dtproc_sleep(struct dtproc *, int timeout_ms);
 
 /* ------------------------------------------------------------------- tracing */
 
-/* Sets an option as -x does ("quiet", NULL or "bufsize", "1m").  Before dtproc_go(). */
+/*
+ * Sets an option as -x does ("quiet", NULL or "bufsize", "1m").  Before dtproc_go();
+ * later ESTATE, but for options of printing (aggsort*, flowindent, quiet, switchrate and
+ * so on), which the thread that calls dtproc_work() may set.
+ */
 DTPROC_API DTPROC_MUST_USE int dtproc_setopt(
 	struct dtproc *, const char *name, const char *value);
 /*
@@ -350,6 +354,8 @@ DTPROC_API DTPROC_MUST_USE int dtproc_setopt(
  * without a value); NULL: not set, or unknown.  Borrowed until it is set again.
  */
 DTPROC_API const char *dtproc_getopt(const struct dtproc *, const char *name);
+/* The name of option `i` of all that are known; NULL behind the last.  Static. */
+DTPROC_API const char *dtproc_option_name(unsigned i);
 /*
  * Compiles a text of declarations alone (types, inline definitions, translators,
  * variables) for all scripts that come later; `name` stands in its diagnostics.  ESYNTAX,
@@ -366,9 +372,15 @@ DTPROC_API DTPROC_MUST_USE int dtproc_library(
  */
 DTPROC_API DTPROC_MUST_USE int dtproc_script(struct dtproc *, const char *name,
 	const char *text, int argc, char *const argv[]);
+/* What one may rely on, in DTrace's words ("Stable", "Evolving", "ISA"); static. */
+struct dtproc_stability {
+	const char *names, *data, *dependency;
+};
 struct dtproc_probe_info {
 	uint32_t id;
 	const char *provider, *module, *function, *name;
+	struct dtproc_stability of_name, of_args;
+	unsigned n_args; /* that have a type of their own, as a static probe's */
 };
 typedef int dtproc_probe_fn(const struct dtproc_probe_info *, void *arg);
 /*

@@ -12,7 +12,7 @@ enum cmd_mode { CMD_TRACE, CMD_LIST, CMD_COMPILE, CMD_VERSION, CMD_HELP };
 
 /* One option that is carried out in the order of the command line. */
 struct cmd_item {
-	int letter; /* 'n', 's', 'P', 'm', 'f': a program; 'c', 'p': a victim; 'x' */
+	int letter; /* 'n', 's', 'P', 'm', 'f', 'i': a program; 'c', 'p': a victim; 'x' */
 	const char *arg;
 };
 

@@ -232,10 +232,35 @@ static int grab_all(const struct cmd_line *l)
 	return 0;
 }
 
+static void print_stability(const char *what, const struct dtproc_stability *s, FILE *out)
+{
+	fprintf(out, "\n\t%s Attributes\n", what);
+	fprintf(out, "\t\tIdentifier Names: %s\n", s->names);
+	fprintf(out, "\t\tData Semantics:   %s\n", s->data);
+	fprintf(out, "\t\tDependency Class: %s\n", s->dependency);
+}
+
+/* -lv */
+static void print_details(const struct dtproc_probe_info *p, FILE *out)
+{
+	print_stability("Probe Description", &p->of_name, out);
+	print_stability("Argument", &p->of_args, out);
+	fputs("\n\tArgument Types\n", out);
+	for (unsigned i = 0; i < p->n_args; i++)
+		fprintf(out, "\t\targs[%u]: (unknown)\n", i);
+	if (!p->n_args)
+		fputs("\t\tNone\n", out);
+	fputc('\n', out);
+}
+
 static int print_probe(const struct dtproc_probe_info *p, void *arg)
 {
-	fprintf(arg, "%5u %10s %17s %33s %s\n", p->id, p->provider, p->module,
+	FILE *out = arg;
+
+	fprintf(out, "%5u %10s %17s %33s %s\n", p->id, p->provider, p->module,
 		p->function, p->name);
+	if (dtproc_getopt(session, "verbose"))
+		print_details(p, out);
 	return 0;
 }
 
@@ -336,7 +361,7 @@ static int run(const struct cmd_line *l, FILE *out)
 	if (each_item(l, "xb") || (l->name && hold_named(l->name)))
 		return -1;
 	cmd_stopped();
-	if (each_item(l, "cp") || cmd_libraries(session, l) || each_item(l, "nsPmf"))
+	if (each_item(l, "cp") || cmd_libraries(session, l) || each_item(l, "nsPmfi"))
 		return -1;
 	if (l->bytecode && dtproc_print_programs(session, cmd_stream(out)))
 		return fail();

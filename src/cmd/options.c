@@ -12,7 +12,7 @@
 #include "cmd.h"
 
 /* "+": stop at the first argument; the loop below goes on behind it, as DTrace does. */
-static const char letters[] = "+b:c:CD:ef:FhHi:I:lL:m:n:o:p:P:qs:SU:vVwW:x:Z";
+static const char letters[] = "+3:6:aAb:Bc:CD:ef:FGhHi:I:lL:m:n:o:p:P:qs:SU:vVwW:x:X:Z";
 static const struct option words[] = {{"name", required_argument, NULL, 'W'}, {0}};
 
 void cmd_error(const char *fmt, ...)
@@ -27,20 +27,36 @@ void cmd_error(const char *fmt, ...)
 	fputc('\n', err);
 }
 
+/* Their names, in lines. */
+static void usage_options(FILE *f)
+{
+	const char *name;
+	int at = 0;
+
+	for (unsigned i = 0; (name = dtproc_option_name(i)); i++) {
+		if (at + (int)strlen(name) > 72) {
+			fputc('\n', f);
+			at = 0;
+		}
+		at += fprintf(f, "%s%s", at ? " " : "\t    ", name);
+	}
+	fputc('\n', f);
+}
+
 void cmd_usage(FILE *f)
 {
 	static const char act[] = "[[ predicate ] action ]";
 
 	fprintf(f,
-		"Usage: dtproc [-CehHlqSvVwZ] [-b bufsz] [-c cmd] [-o output] [-p pid]\n"
+		"Usage: dtproc [-64] [-CeFhHlqSvVwZ] [-b bufsz] [-c cmd] [-o output] [-p pid]\n"
 		"\t[-s script] [-x opt[=val]]\n\n"
 		"\t[-P provider %s]\n"
 		"\t[-m [ provider: ] module %s]\n"
 		"\t[-f [[ provider: ] module: ] func %s]\n"
 		"\t[-n [[[ provider: ] module: ] func: ] name %s]\n"
-		"\t[ args ... ]\n"
+		"\t[-i probe-id %s] [ args ... ]\n"
 		"       dtproc stop | run | wait [-v] pid...\n\n",
-		act, act, act, act);
+		act, act, act, act, act);
 	fputs("\tpredicate -> '/' D-expression '/'\n"
 	      "\t   action -> '{' D-statements '}'\n\n"
 	      "\t-b  set trace buffer size\n"
@@ -49,8 +65,10 @@ void cmd_usage(FILE *f)
 	      "\t-D  define symbol when invoking preprocessor\n"
 	      "\t-e  exit after compiling request but prior to enabling probes\n"
 	      "\t-f  enable or list probes matching the specified function name\n"
+	      "\t-F  coalesce trace output by function\n"
 	      "\t-h  print this text\n"
 	      "\t-H  print included files when invoking preprocessor\n"
+	      "\t-i  enable or list probes matching the specified probe id\n"
 	      "\t-I  add include directory to preprocessor search path\n"
 	      "\t-L  add library directory to library search path\n"
 	      "\t-l  list probes matching specified criteria\n"
@@ -67,8 +85,10 @@ void cmd_usage(FILE *f)
 	      "\t-w  permit destructive actions\n"
 	      "\t-W, --name exe  wait for a process of that name to begin, and grab it\n"
 	      "\t-x  enable or modify compiler and tracing options\n"
-	      "\t-Z  permit probe descriptions that match zero probes\n",
+	      "\t-Z  permit probe descriptions that match zero probes\n\n"
+	      "\toptions of -x, see dtproc(1):\n",
 		f);
+	usage_options(f);
 }
 
 static int add_item(struct cmd_line *l, int letter, const char *arg)
@@ -94,9 +114,36 @@ static int set_mode(struct cmd_line *l, enum cmd_mode mode)
 	return -1;
 }
 
+/* DTrace's flags that are not here, each with the reason. */
 static int refuse(int letter)
 {
+	static const struct {
+		int letter;
+		const char *why;
+	} reasons[] = {
+		{'3', "programs of D have 64 bits"},
+		{'a', "anonymous tracing, before processes run, is a kernel's"},
+		{'A', "anonymous tracing, before processes run, is a kernel's"},
+		{'B', "buffers are not dumped"},
+		{'G', "programs with probes of sys/sdt.h need no object of ours"},
+	};
+
+	for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
+		if (reasons[i].letter == letter) {
+			cmd_error("there is no option -%c: %s", letter, reasons[i].why);
+			return CMD_USAGE;
+		}
 	cmd_error("option -%c is not built yet", letter);
+	return CMD_USAGE;
+}
+
+/* -64 is what there is. */
+static int take_bits(const char *arg)
+{
+	if (strcmp(arg, "4") == 0)
+		return -1;
+	cmd_error("illegal option -- 6%s", arg);
+	cmd_usage(stderr);
 	return CMD_USAGE;
 }
 
@@ -123,6 +170,8 @@ static int take_option(struct cmd_line *l, int letter, const char *arg)
 		}
 		l->name = arg;
 		return -1;
+	case 'F':
+		return add_item(l, 'x', "flowindent");
 	case 'q':
 		return add_item(l, 'x', "quiet");
 	case 'S':
@@ -143,6 +192,7 @@ static int take_option(struct cmd_line *l, int letter, const char *arg)
 	case 'b':
 	case 'c':
 	case 'f':
+	case 'i':
 	case 'm':
 	case 'n':
 	case 'p':
@@ -154,6 +204,8 @@ static int take_option(struct cmd_line *l, int letter, const char *arg)
 	case 'I':
 	case 'L':
 		return add_item(l, letter, arg);
+	case '6':
+		return take_bits(arg);
 	case '?':
 		cmd_usage(stderr);
 		return CMD_USAGE;

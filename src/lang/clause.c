@@ -27,16 +27,26 @@ static int bad_argument(struct unit *u, const struct lang_node *call,
 }
 
 /* Argument i against the letter of its parameter (struct lang_func). */
+/* What an array becomes: the text in it, a pointer, or, for a format, what it is. */
+static int convert_param(struct unit *u, struct lang_node **node, char param)
+{
+	const struct lang_type *t = (*node)->type;
+	int is_array = t->kind == LANG_T_ARRAY;
+
+	if (is_text(t) && (strchr("sS", param) || (strchr("*v", param) && is_array)))
+		return to_string(u, node);
+	if (param == 'v' && is_array && t->to->kind == LANG_T_INT && t->to->size == 4)
+		return 0;
+	return decay(u, node);
+}
+
 static int check_param(struct unit *u, const struct lang_node *call,
 	struct lang_node **node, int i, char param)
 {
 	const struct lang_node *arg;
 	const struct lang_type *t;
 
-	if ((param == 's' || param == 'S' || param == '*') && is_text((*node)->type) &&
-				(param != '*' || (*node)->type->kind == LANG_T_ARRAY)
-			? to_string(u, node)
-			: decay(u, node))
+	if (convert_param(u, node, param))
 		return DTPROC_ESYNTAX;
 	arg = *node;
 	t = arg->type;
@@ -67,7 +77,7 @@ static int check_param(struct unit *u, const struct lang_node *call,
 			       ? 0
 			       : bad_argument(u, call, arg, i, "a number or a string");
 	}
-	return 0; /* f, a, c: whoever has them looks himself */
+	return 0; /* f, v, a, c: whoever has them looks himself */
 }
 
 static int check_count(struct unit *u, const struct lang_node *call)
@@ -457,6 +467,9 @@ int check_defined(struct unit *u, const struct lang_clause *c)
 			if (a->kind == LANG_N_AGG && !a->agg->defined)
 				return fail(u, a->at, "D_AGG_NULL", "",
 					"undefined aggregation: @%s", a->text);
+		if (s->is_action && s->expr->func->code == LANG_ACT_PRINTA &&
+			check_printa_args(u, s->expr))
+			return DTPROC_ESYNTAX;
 	}
 	return 0;
 }

@@ -165,8 +165,8 @@ struct lang_func {
 	uint32_t code;
 	uint8_t least, most; /* arguments */
 	const char *params;  /* one letter each: i integer, p address, s string, S string
-				or 0, * any scalar or string, f format, @ aggregation; the
-				last one repeats */
+				or 0, * any scalar or string, v any value, f format, @
+				aggregation; the last one repeats */
 	const struct lang_type *type;
 };
 
@@ -229,21 +229,27 @@ int lang_op_fold(
 struct lang_conv {
 	const char *text; /* printed before it, escapes done; NUL-terminated */
 	char conv;        /* d i o u x X c s S p Y ..., '%', or 0: only text (the last) */
+	char length;      /* h l L w, q: ll; 0: none */
 	uint8_t minus, plus, space, alt, zero, group, at; /* flags - + space # 0 ' @ */
-	int width;                         /* -1: none, LANG_STAR: from an argument */
-	int precision;                     /* likewise */
-	int width_arg, precision_arg, arg; /* which argument (from 0); -1: none */
+	int width;     /* -1: none, LANG_STAR: from an argument */
+	int precision; /* likewise */
+	/*
+	 * Which argument, or key of the aggregation (from 0); -1: none.  With @, arg is
+	 * which %@ of the format it is.
+	 */
+	int width_arg, precision_arg, arg;
 };
 #define LANG_STAR (-2)
 /*
  * The consumer prints by the argument's own size and sign, as DTrace does: d and i
- * sign-extend from it, the others zero-extend; h, l, ll and so on are accepted and
- * change nothing.
+ * sign-extend from it, the others zero-extend; h, l and ll have been checked against its
+ * size and change nothing.
  */
 struct lang_format {
 	struct lang_conv *convs;
 	unsigned n;
-	unsigned args; /* how many it takes */
+	unsigned args; /* how many it takes, */
+	unsigned aggs; /* and how many %@ there are */
 };
 
 /* --------------------------------------------------------------------------- tree */
@@ -379,11 +385,19 @@ struct lang_source {
 	unsigned flags; /* enum lang_flags */
 	/* Types of the victim; NULL: none.  What it refers to outlives the scope. */
 	const struct type_source *types;
+	/*
+	 * Sets the option of a #pragma D option, which may change the flags from there
+	 * on. Its error's text is shown with the place.  NULL: options are listed only.
+	 */
+	int (*set_option)(
+		void *arg, const char *name, const char *value, unsigned *flags);
+	void *option_arg;
 };
 enum lang_flags {
 	LANG_DEFAULT_ARGS = 1 << 0, /* -x defaultargs: unset $1 is 0 or "" */
 	LANG_EMPTY = 1 << 1,        /* -x empty: no clause is no error */
 	LANG_ARGREF = 1 << 2,       /* -x argref: arguments may stay unused */
+	LANG_PSPEC = 1 << 3,        /* -x pspec: a file's clauses need no body, either */
 };
 
 int lang_scope_open(struct lang_scope **out);

@@ -69,7 +69,7 @@ static int argument(struct unit *u, uint32_t at, unsigned long n, struct macro *
 		u->args_used |= 1ull << n;
 	if (n < (unsigned long)u->src->argc) {
 		text = u->src->argv[n];
-	} else if (u->src->flags & LANG_DEFAULT_ARGS) {
+	} else if (u->flags & LANG_DEFAULT_ARGS) {
 		text = out->quoted ? "" : "0";
 	} else {
 		return fail(u, at, "D_MACRO_UNDEF", "give it behind the options",
@@ -127,7 +127,7 @@ int macro_read(struct unit *u, uint32_t *at, struct macro *out)
 
 int macro_unused(struct unit *u)
 {
-	if (u->src->flags & LANG_ARGREF)
+	if (u->flags & LANG_ARGREF)
 		return 0;
 	for (int i = 1; i < u->src->argc && i < 64; i++)
 		if (!(u->args_used >> i & 1))

@@ -77,6 +77,7 @@ struct unit {
 	uint32_t len;
 	uint32_t at;      /* where the lexer is */
 	struct token tok; /* the token ahead */
+	unsigned flags;   /* enum lang_flags; options may add some */
 	int in_predicate;
 	unsigned depth;
 	unsigned importing;         /* the victim's types, inside of each other */
@@ -298,6 +299,8 @@ int format_parse(
 	struct unit *, const struct lang_node *text, const struct lang_format **out);
 /* The arguments of a printf() from the first behind its format. */
 int check_format_args(struct unit *, struct lang_node *call);
+/* The format of a printa() and its aggregations, when all have their keys. */
+int check_printa_args(struct unit *, const struct lang_node *call);
 
 /* ------------------------------------------------------------------------- tables */
 

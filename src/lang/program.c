@@ -5,10 +5,24 @@
  */
 #include "parts.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* ------------------------------------------------------------- preprocessor lines */
+
+/* Options count from their line on. */
+static int set_option(struct unit *u, const struct lang_option *o, uint32_t at)
+{
+	char why[ERR_TEXT_MAX];
+
+	if (!u->src->set_option ||
+		!u->src->set_option(u->src->option_arg, o->name, o->value, &u->flags))
+		return 0;
+	snprintf(why, sizeof why, "%s", err_text());
+	return fail(u, at, "D_PRAGMA_OPTSET", "", "failed to set option '%.40s': %s",
+		o->name, why);
+}
 
 static int option(struct unit *u, const char *word, size_t len)
 {
@@ -24,7 +38,7 @@ static int option(struct unit *u, const char *word, size_t len)
 		return DTPROC_ENOMEM;
 	*u->last_option = o;
 	u->last_option = &o->next;
-	return 0;
+	return set_option(u, o, (uint32_t)(word - u->text));
 }
 
 /* The next word of a line; its length, 0 at the end. */
@@ -342,7 +356,8 @@ static struct lang_clause *clause(struct unit *u)
 		return NULL;
 	if (ahead(u, '{'))
 		return body(u, c) ? NULL : c;
-	if (u->src->input == LANG_INPUT_FILE && !c->predicate) {
+	if (u->src->input == LANG_INPUT_FILE && !(u->flags & LANG_PSPEC) &&
+		!c->predicate) {
 		fail(u, u->at, "D_SYNTAX", "expected a predicate or { actions }",
 			"syntax error behind the probe description");
 		return NULL;
@@ -476,7 +491,7 @@ static int compile(struct unit *u)
 		err = check_clause(u, c);
 	for (struct lang_clause *c = u->script->clauses; !err && c; c = c->next)
 		err = check_defined(u, c);
-	if (!err && !u->script->clauses && !(u->src->flags & LANG_EMPTY))
+	if (!err && !u->script->clauses && !(u->flags & LANG_EMPTY))
 		err = fail(u, 0, "D_EMPTY", "expected a clause", "empty D program");
 	return err ? err : macro_unused(u);
 }
@@ -506,6 +521,7 @@ int lang_compile(
 	u.script->text = u.text;
 	u.script->arena = u.arena;
 	u.last_option = &u.script->options;
+	u.flags = src->flags;
 	err = compile(&u);
 	if (!err && u.failed)
 		err = DTPROC_ESYNTAX;

@@ -61,7 +61,7 @@ static const struct lang_builtin builtins[] = {
 
 static const struct lang_func funcs[] = {
 	{"trace", LANG_F_ACTION, LANG_ACT_TRACE, 1, 1, "*", &lang_type_action},
-	{"printf", LANG_F_ACTION, LANG_ACT_PRINTF, 1, LANG_ARGS_MAX, "f*",
+	{"printf", LANG_F_ACTION, LANG_ACT_PRINTF, 1, LANG_ARGS_MAX, "fv",
 		&lang_type_action},
 	{"printa", LANG_F_ACTION, LANG_ACT_PRINTA, 1, LANG_ARGS_MAX, "a@",
 		&lang_type_action},

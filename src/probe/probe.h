@@ -115,6 +115,13 @@ const struct probe *probe_by_id(const struct probe_table *, uint32_t id);
 /* How many probes the table has: their IDs are 1 to that. */
 uint32_t probe_count(const struct probe_table *);
 
+/*
+ * How stable a probe is, by DTrace's words: the parts of its name that it has, and its
+ * arguments.
+ */
+void probe_attributes(const struct probe *, struct dtproc_stability *name,
+	struct dtproc_stability *args);
+
 /* Where the kernel started an image, from its auxiliary vector. */
 struct probe_start {
 	dtproc_addr entry; /* of the program; the linker jumps there when it is done */

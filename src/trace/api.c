@@ -148,6 +148,8 @@ void dtproc_close(struct dtproc *d)
 		cg_close(d->cg);
 	trace_forget_bases(d);
 	vec_free(&d->printed);
+	vec_free(&d->normals);
+	trace_forget_flows(d);
 	vec_free(&d->pairs);
 	vec_free(&d->timers);
 	vec_free(&d->targets);
@@ -282,14 +284,22 @@ void dtproc_wake(struct dtproc *d)
 
 int dtproc_setopt(struct dtproc *d, const char *name, const char *value)
 {
-	if (d->phase >= TRACE_GOING)
-		return err_set(DTPROC_ESTATE, "options cannot be set while tracing");
+	if (d->phase >= TRACE_GOING && option_find(name) && !trace_option_is_live(name))
+		return err_set(DTPROC_ESTATE,
+			"Operation illegal when tracing is active: "
+			"%s is set before",
+			name);
 	return trace_options_set(&d->options, name, value);
 }
 
 const char *dtproc_getopt(const struct dtproc *d, const char *name)
 {
 	return trace_options_get(&d->options, name);
+}
+
+const char *dtproc_option_name(unsigned i)
+{
+	return i < TRACE_OPTIONS ? option_name(i) : NULL;
 }
 
 int dtproc_go(struct dtproc *d, dtproc_match_fn *matched, void *arg)

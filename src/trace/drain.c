@@ -8,34 +8,48 @@
  * A fault ends its clause and leaves a record of its own: it becomes a warning in
  * DTrace's words, and fires ERROR.
  */
+#include "drain.h"
 #include <base/clean.h>
 #include <string.h>
-#include "own.h"
 
 /* The oldest record of a unit that was not printed yet. */
 struct head {
 	int has;
 	struct rt_record record;
-	unsigned char *payload; /* RT_RECORD_MAX bytes */
-	struct rt_drops told;   /* drops that the client was warned of */
+	unsigned char *payload;         /* RT_RECORD_MAX bytes */
+	struct rt_drops told;           /* drops that the client was warned of */
+	struct trace_retained retained; /* bufpolicy=ring */
 };
 
 struct trace_drain {
 	VEC(struct head *) heads;
 	uint64_t dyn_told; /* drops of all units together, likewise */
+	/* The record that is printed, and the next of its unit (has 0: none yet). */
+	struct rt_record record;
+	unsigned char *payload;
+	const struct head *next;
 };
 
-static int add_head(struct trace_drain *d)
+static void free_head(struct head *h)
+{
+	if (!h)
+		return;
+	free(h->retained.bytes);
+	free(h->payload);
+	free(h);
+}
+
+static int add_head(struct dtproc *s)
 {
 	struct head *h = calloc(1, sizeof *h);
 
 	if (h)
 		h->payload = malloc(RT_RECORD_MAX);
-	if (h && h->payload && !vec_push(&d->heads, h))
+	if (h && h->payload && !vec_push(&s->drain->heads, h)) {
+		h->retained.limit = s->options.at[TRACE_BUFSIZE].number;
 		return 0;
-	if (h)
-		free(h->payload);
-	free(h);
+	}
+	free_head(h);
 	return err_nomem("a drain");
 }
 
@@ -44,26 +58,30 @@ int trace_drain_grow(struct dtproc *s)
 	int err = 0;
 
 	while (s->drain->heads.n < engine_units(s->engines) && !err)
-		err = add_head(s->drain);
+		err = add_head(s);
 	return err;
 }
 
 int trace_drain_open(struct dtproc *s)
 {
 	s->drain = calloc(1, sizeof *s->drain);
-	return s->drain ? trace_drain_grow(s) : err_nomem("a drain");
+	if (s->drain)
+		s->drain->payload = malloc(RT_RECORD_MAX);
+	if (!s->drain || !s->drain->payload)
+		return err_nomem("a drain");
+	return trace_drain_grow(s);
 }
 
 void trace_drain_close(struct dtproc *s)
 {
 	struct trace_drain *d = s->drain;
 
-	for (size_t i = 0; d && i < d->heads.n; i++) {
-		free(d->heads.at[i]->payload);
-		free(d->heads.at[i]);
-	}
-	if (d)
-		vec_free(&d->heads);
+	if (!d)
+		return;
+	for (size_t i = 0; i < d->heads.n; i++)
+		free_head(d->heads.at[i]);
+	vec_free(&d->heads);
+	free(d->payload);
 	free(d);
 	s->drain = NULL;
 }
@@ -73,27 +91,49 @@ static void fill(struct dtproc *s, size_t unit)
 	struct head *h = s->drain->heads.at[unit];
 
 	if (!h->has)
-		h->has = rt_ring_next(engine_client(s->engines, unit), 0, &h->record,
+		h->has = trace_retained_next(&h->retained, &h->record, h->payload) ||
+			 rt_ring_next(engine_client(s->engines, unit), 0, &h->record,
 				 h->payload) == 1;
 }
 
-/* The oldest record of all units; NULL: none until then. */
-static struct head *oldest(struct dtproc *s, uint64_t until_ns)
+/* The unit that has the oldest record; SIZE_MAX: none until then. */
+static size_t oldest(struct dtproc *s, uint64_t until_ns)
 {
-	CLEAN(trace_unlock) struct dtproc *locked = trace_lock(s);
 	const struct trace_drain *d = s->drain;
-	struct head *best = NULL;
+	size_t best = SIZE_MAX;
 
 	for (size_t i = 0; i < d->heads.n; i++) {
-		struct head *h = d->heads.at[i];
+		const struct head *h = d->heads.at[i];
 
 		fill(s, i);
 		if (!h->has || h->record.timestamp > until_ns)
 			continue;
-		if (!best || h->record.timestamp < best->record.timestamp)
-			best = h;
+		if (best == SIZE_MAX ||
+			h->record.timestamp < d->heads.at[best]->record.timestamp)
+			best = i;
 	}
 	return best;
+}
+
+/* Takes the oldest record of all units into the drain's own place: 1; 0: none. */
+static int take(struct dtproc *s, uint64_t until_ns)
+{
+	CLEAN(trace_unlock) struct dtproc *locked = trace_lock(s);
+	struct trace_drain *d = s->drain;
+	size_t unit = oldest(s, until_ns);
+	unsigned char *payload = d->payload;
+	struct head *h;
+
+	if (unit == SIZE_MAX)
+		return 0;
+	h = d->heads.at[unit];
+	d->record = h->record;
+	d->payload = h->payload;
+	h->payload = payload;
+	h->has = 0;
+	fill(s, unit);
+	d->next = h;
+	return 1;
 }
 
 static int shows_value(uint32_t fault)
@@ -114,7 +154,7 @@ static void warn_fault(struct dtproc *s, const struct rt_record *r,
 	if (action)
 		snprintf(where, sizeof where, "action #%u", action);
 	trace_warn(s,
-		"error on enabled probe ID %u (ID %u: %s:%s:%s:%s): %s%s in %s at offset %u",
+		"error on enabled probe ID %u (ID %u: %s:%s:%s:%s): %s%s in %s at DIF offset %u",
 		r->program, r->probe, p ? p->provider : "", p ? p->module : "",
 		p ? p->function : "", p ? p->name : "", rt_fault_text(f->fault), value,
 		where, f->pc);
@@ -143,27 +183,51 @@ static void take_fault(struct dtproc *s, const struct rt_record *r, const void *
 
 void trace_drain(struct dtproc *s, uint64_t until_ns, FILE *out)
 {
-	struct head *h;
+	struct trace_drain *d = s->drain;
 
-	while ((h = oldest(s, until_ns))) {
-		h->has = 0;
-		if (h->record.kind == RT_RECORD_DATA)
-			trace_print_record(s, &h->record, h->payload, out);
-		else if (h->record.kind == RT_RECORD_FAULT)
-			take_fault(s, &h->record, h->payload);
-		if (ferror(out))
-			return;
+	while (!ferror(out) && take(s, until_ns)) {
+		if (d->record.kind == RT_RECORD_DATA)
+			trace_print_record(s, &d->record, d->payload,
+				d->next->has ? &d->next->record : NULL, out);
+		else if (d->record.kind == RT_RECORD_FAULT)
+			take_fault(s, &d->record, d->payload);
 	}
 }
 
-/* What came since it was told last; where it was is told of some kinds. */
-static void warn_drops(struct dtproc *s, uint64_t now, uint64_t *told, const char *what,
+static int keep(struct dtproc *s, size_t unit)
+{
+	struct head *h = s->drain->heads.at[unit];
+	struct rt_client *c = engine_client(s->engines, unit);
+	int err = 0;
+
+	if (h->has)
+		err = trace_retain(&h->retained, &h->record, h->payload);
+	for (h->has = 0; !err && rt_ring_next(c, 0, &h->record, h->payload) == 1;)
+		err = trace_retain(&h->retained, &h->record, h->payload);
+	return err;
+}
+
+int trace_keep_newest(struct dtproc *s)
+{
+	CLEAN(trace_unlock) struct dtproc *locked = trace_lock(s);
+	int err = 0;
+
+	for (size_t i = 0; i < s->drain->heads.n && !err; i++)
+		err = keep(s, i);
+	return err;
+}
+
+/* ------------------------------------------------------------------------ drops */
+
+static void warn(struct dtproc *s, uint64_t now, uint64_t *told, const char *what,
 	const char *where)
 {
+	uint64_t n = now - *told;
+
 	if (now <= *told)
 		return;
-	trace_warn(s, "%llu %sdrop%s%s", (unsigned long long)(now - *told), what,
-		now - *told == 1 ? "" : "s", where);
+	trace_warn(
+		s, "%llu %s%s%s", (unsigned long long)n, what, n > 1 ? "s" : "", where);
 	*told = now;
 }
 
@@ -178,8 +242,30 @@ static struct head *look_at(struct dtproc *s, size_t unit, struct rt_drops *now)
 	return s->drain->heads.at[unit];
 }
 
+int trace_is_filled(struct dtproc *s)
+{
+	struct rt_drops now;
+
+	for (size_t i = 0; look_at(s, i, &now); i++)
+		if (now.ring)
+			return 1;
+	return 0;
+}
+
+/* Drops that belong to no buffer are looked at less often (option statusrate). */
+static int status_is_due(struct dtproc *s)
+{
+	uint64_t now = trace_now(), rate = s->options.at[TRACE_STATUSRATE].number;
+
+	if (s->phase == TRACE_GOING && now - s->status_ns < rate)
+		return 0;
+	s->status_ns = now;
+	return 1;
+}
+
 void trace_warn_drops(struct dtproc *s)
 {
+	int status = status_is_due(s);
 	uint64_t dyn = 0;
 	struct rt_drops now;
 	struct head *h;
@@ -189,11 +275,12 @@ void trace_warn_drops(struct dtproc *s)
 		char where[32];
 
 		snprintf(where, sizeof where, " on lane %zu", i);
-		warn_drops(s, now.ring, &told->ring, "", where);
-		warn_drops(s, now.agg, &told->agg, "aggregation ", where);
-		warn_drops(s, now.busy, &told->busy, "re-entered probe ", where);
-		warn_drops(s, now.corrupt, &told->corrupt, "corrupt buffer ", where);
+		warn(s, now.ring, &told->ring, "drop", where);
+		warn(s, now.agg, &told->agg, "aggregation drop", where);
+		warn(s, now.busy, &told->busy, "re-entered probe drop", where);
+		warn(s, now.corrupt, &told->corrupt, "corrupt buffer drop", where);
 		dyn += now.dyn;
 	}
-	warn_drops(s, dyn, &s->drain->dyn_told, "dynamic variable ", "");
+	if (status)
+		warn(s, dyn, &s->drain->dyn_told, "dynamic variable drop", "");
 }

@@ -9,17 +9,26 @@
 #include <sys/timerfd.h>
 #include "own.h"
 
+#define LEAST 4096 /* bytes of an area: a page */
+
+static uint32_t bytes_of(const struct trace_options *o, enum trace_option which)
+{
+	uint64_t n = o->at[which].number;
+
+	return n < LEAST ? LEAST : (uint32_t)n;
+}
+
 static struct rt_params params_of(const struct trace_options *o)
 {
-	return (struct rt_params){.ring_bytes = (uint32_t)o->at[TRACE_BUFSIZE].number,
-		.agg_bytes = (uint32_t)o->at[TRACE_AGGSIZE].number};
+	return (struct rt_params){.ring_bytes = bytes_of(o, TRACE_BUFSIZE),
+		.agg_bytes = bytes_of(o, TRACE_AGGSIZE)};
 }
 
 static int open_engines(struct dtproc *d)
 {
 	struct engine_config c = {.engine = d->options.at[TRACE_ENGINE].text,
 		.params = params_of(&d->options),
-		.dyn_bytes = (uint32_t)d->options.at[TRACE_DYNVARSIZE].number,
+		.dyn_bytes = bytes_of(&d->options, TRACE_DYNVARSIZE),
 		.programs = d->programs.at,
 		.n_programs = d->programs.n,
 		.interpret = trace_option_on(&d->options, TRACE_INTERPRET)};
@@ -154,8 +163,10 @@ void trace_each_client(struct dtproc *d, void (*fn)(struct rt_client *))
 
 static int let_run(struct dtproc_proc *p, void *arg)
 {
-	int err = dtproc_proc_continue(p);
+	int err;
 
+	trace_look(arg, p);
+	err = dtproc_proc_continue(p);
 	/* One that came to its end is told by its notice. */
 	return err == DTPROC_EEXITED || err == DTPROC_EKILLED || err == DTPROC_ELOST
 		       ? 0
@@ -195,9 +206,9 @@ static int check_destructive(struct dtproc *d)
 		for (unsigned k = 0; k < d->scripts.at[i].code->n_clauses; k++)
 			if (d->scripts.at[i].code->clauses[k].is_destructive)
 				return err_set(DTPROC_EPERM,
-					"failed to enable %s: destructive actions not "
-					"allowed (-w, or option destructive)",
-					d->scripts.at[i].what);
+					"failed to enable %s: Destructive actions not allowed "
+					"(-w permits them)",
+					strchr(d->scripts.at[i].what, '\''));
 	return 0;
 }
 
@@ -244,6 +255,6 @@ int trace_go(struct dtproc *d)
 	trace_fire_kind(d, PROBE_BEGIN, ENGINE_WHILE_TRACING);
 	/* After an exit() in BEGIN a created victim never runs. */
 	if (!err && !trace_exit_called(d))
-		err = hold_each(d->hold, let_run, NULL);
+		err = hold_each(d->hold, let_run, d);
 	return err;
 }

@@ -1,38 +1,30 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The pictures of quantize() and lquantize(), DTrace's to the character. */
+/* The pictures of quantize() and its like, DTrace's to the character. */
+#include "histogram.h"
 #include <string.h>
-#include "own.h"
 
 #define WIDTH 40
 
-enum sides { POSITIVE, NEGATIVE, BOTH };
+/* With option aggzoom the highest bar takes this part of the room. */
+#define ZOOM 0.95L
 
-struct picture {
-	long double total; /* of the counts' absolute values */
-	enum sides sides;
-	FILE *out;
-};
+/* ------------------------------------------------------------------------- bars */
 
-static struct picture picture_of(
-	const uint64_t *w, unsigned first, unsigned last, FILE *out)
+void trace_bars_add(struct trace_bars *b, int64_t count)
 {
-	struct picture p = {.out = out};
-	int positive = 0, negative = 0;
+	long double size = count < 0 ? -(long double)count : (long double)count;
 
-	for (unsigned i = first; i <= last; i++) {
-		int64_t n = (int64_t)w[i];
-
-		positive |= n > 0;
-		negative |= n < 0;
-		p.total += n < 0 ? -(long double)n : (long double)n;
-	}
-	p.sides = !negative ? POSITIVE : positive ? BOTH : NEGATIVE;
-	return p;
+	b->positive |= count > 0;
+	b->negative |= count < 0;
+	if (!(b->flags & PICTURE_ZOOM))
+		b->total += size;
+	else if (b->total < size / ZOOM)
+		b->total = size / ZOOM;
 }
 
-static void print_header(FILE *out)
+void trace_print_bar_header(unsigned width, const char *what, FILE *out)
 {
-	fprintf(out, "\n%16s %41s %-9s\n", "value",
+	fprintf(out, "\n%*s %41s %-9s\n", (int)width, what,
 		"------------- Distribution -------------", "count");
 }
 
@@ -42,82 +34,120 @@ static void repeat(int c, unsigned n, FILE *out)
 		fputc(c, out);
 }
 
-static void print_line(const struct picture *p, int64_t n)
+void trace_print_block(unsigned code, FILE *out)
 {
-	unsigned width = p->sides == BOTH ? WIDTH / 2 : WIDTH;
-	long double size = n < 0 ? -(long double)n : (long double)n;
-	unsigned bar = p->total > 0 ? (unsigned)(size * width / p->total + 0.5L) : 0;
-
-	if (bar > width)
-		bar = width;
-	if (p->sides == POSITIVE || (p->sides == BOTH && n > 0)) {
-		repeat(' ', p->sides == BOTH ? width : 0, p->out);
-		fputc('|', p->out);
-		repeat('@', bar, p->out);
-		repeat(' ', width - bar, p->out);
-	} else {
-		repeat(' ', width - bar, p->out);
-		repeat('@', bar, p->out);
-		fputc('|', p->out);
-		repeat(' ', p->sides == BOTH ? width : 0, p->out);
-	}
-	fprintf(p->out, " %-9lld\n", (long long)n);
+	fputc((int)(0xe0 | code >> 12), out);
+	fputc((int)(0x80 | (code >> 6 & 0x3f)), out);
+	fputc((int)(0x80 | (code & 0x3f)), out);
 }
+
+/* In eighths of a character: U+2588 is a whole one, U+258F an eighth. */
+static void print_blocks(long double part, FILE *out)
+{
+	unsigned eighths = (unsigned)(part * WIDTH * 8), whole = eighths / 8;
+
+	fputc('|', out);
+	for (unsigned i = 0; i < whole; i++)
+		trace_print_block(0x2588, out);
+	if (eighths % 8)
+		trace_print_block(0x2590 - eighths % 8, out);
+	repeat(' ', WIDTH - whole - (eighths % 8 != 0), out);
+}
+
+/* Bars of both signs have half of the room each. */
+static void print_ats(
+	const struct trace_bars *b, int64_t count, long double part, FILE *out)
+{
+	int both = b->positive && b->negative;
+	unsigned width = both ? WIDTH / 2 : WIDTH;
+	unsigned bar = (unsigned)(part * width + 0.5L);
+
+	if (!b->negative || (both && count > 0)) {
+		repeat(' ', both ? width : 0, out);
+		fputc('|', out);
+		repeat('@', bar, out);
+		repeat(' ', width - bar, out);
+	} else {
+		repeat(' ', width - bar, out);
+		repeat('@', bar, out);
+		fputc('|', out);
+		repeat(' ', both ? width : 0, out);
+	}
+}
+
+void trace_print_bar(const struct trace_bars *b, int64_t count, FILE *out)
+{
+	long double size = count < 0 ? -(long double)count : (long double)count;
+	long double part = b->total > 0 ? size / b->total : 0;
+	int64_t shown = (int64_t)((__int128)count / (int64_t)b->normal);
+
+	if (part > 1)
+		part = 1;
+	if (b->flags & PICTURE_UTF8 && !b->negative && b->positive)
+		print_blocks(part, out);
+	else
+		print_ats(b, count, part, out);
+	fprintf(out, " %-9lld\n", (long long)shown);
+}
+
+unsigned trace_picture_flags(const struct trace_options *o)
+{
+	return (trace_option_on(o, TRACE_AGGZOOM) ? PICTURE_ZOOM : 0) |
+	       (trace_option_is(o, TRACE_ENCODING, "utf8") ? PICTURE_UTF8 : 0);
+}
+
+/* ---------------------------------------------------------------------- buckets */
 
 /* The range of buckets to show: those that count, and one more on each side. */
-static void range_of(
-	const uint64_t *w, unsigned n, unsigned middle, unsigned *first, unsigned *last)
+static void range_of(const struct trace_picture *p, unsigned *first, unsigned *last)
 {
-	unsigned low = 0, high = n - 1;
+	unsigned low = 0, high = p->n - 1;
+	unsigned middle = p->func == RT_AGG_QUANTIZE ? RT_QUANTIZE_ZERO : 1;
 
-	while (low < n && !w[low])
+	while (low < p->n && !p->words[low])
 		low++;
-	if (low == n) {
-		*first = middle ? middle - 1 : 0;
-		*last = middle + 1 < n ? middle + 1 : n - 1;
+	if (low == p->n) {
+		*first = middle - 1;
+		*last = middle + 1 < p->n ? middle + 1 : p->n - 1;
 		return;
 	}
-	while (!w[high])
+	while (!p->words[high])
 		high--;
 	*first = low ? low - 1 : 0;
-	*last = high + 1 < n ? high + 1 : high;
+	*last = high + 1 < p->n ? high + 1 : high;
 }
 
-void trace_print_quantize(const uint64_t *w, unsigned n, FILE *out)
-{
-	unsigned first, last;
-
-	range_of(w, n, RT_QUANTIZE_ZERO, &first, &last);
-	struct picture p = picture_of(w, first, last, out);
-
-	print_header(out);
-	for (unsigned i = first; i <= last; i++) {
-		fprintf(out, "%16lld ", (long long)rt_quantize_bound(i));
-		print_line(&p, (int64_t)w[i]);
-	}
-}
-
-void trace_print_lquantize(const uint64_t *w, unsigned n, uint64_t param, FILE *out)
+void trace_bucket_text(enum rt_agg_func func, uint64_t param, unsigned n, unsigned bucket,
+	char *buf, size_t size)
 {
 	int64_t base = (int32_t)param;
-	unsigned levels = (uint16_t)(param >> 32), step = (uint16_t)(param >> 48);
+	unsigned step = (uint16_t)(param >> 48);
+	int64_t at = base + ((int64_t)bucket - 1) * step;
+
+	if (func == RT_AGG_QUANTIZE)
+		snprintf(buf, size, "%lld", (long long)rt_quantize_bound(bucket));
+	else if (bucket == 0)
+		snprintf(buf, size, "< %lld", (long long)base);
+	else if (bucket == n - 1)
+		snprintf(buf, size, ">= %lld", (long long)at);
+	else
+		snprintf(buf, size, "%lld", (long long)at);
+}
+
+void trace_print_picture(const struct trace_picture *p, FILE *out)
+{
+	struct trace_bars bars = {.normal = p->normal, .flags = p->flags};
 	unsigned first, last;
 
-	range_of(w, n, 0, &first, &last);
-	struct picture p = picture_of(w, first, last, out);
-
-	print_header(out);
+	range_of(p, &first, &last);
+	for (unsigned i = first; i <= last; i++)
+		trace_bars_add(&bars, (int64_t)p->words[i]);
+	trace_print_bar_header(16, "value", out);
 	for (unsigned i = first; i <= last; i++) {
 		char text[32];
-		int64_t at = base + ((int64_t)i - 1) * step;
 
-		if (i == 0)
-			snprintf(text, sizeof text, "< %lld", (long long)base);
-		else if (i == levels + 1)
-			snprintf(text, sizeof text, ">= %lld", (long long)at);
-		else
-			snprintf(text, sizeof text, "%lld", (long long)at);
+		trace_bucket_text(p->func, p->param, p->n, i, text, sizeof text);
 		fprintf(out, "%16s ", text);
-		print_line(&p, (int64_t)w[i]);
+		trace_print_bar(&bars, (int64_t)p->words[i], out);
 	}
 }

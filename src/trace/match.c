@@ -137,9 +137,15 @@ struct listing {
 static int list_one(const struct probe *p, void *arg)
 {
 	const struct listing *l = arg;
-	struct dtproc_probe_info info = {
-		p->id, p->provider, p->module, p->function, p->name};
+	struct dtproc_probe_info info = {.id = p->id,
+		.provider = p->provider,
+		.module = p->module,
+		.function = p->function,
+		.name = p->name};
 
+	probe_attributes(p, &info.of_name, &info.of_args);
+	if (p->n_places && p->places[0].args)
+		info.n_args = p->places[0].n_args;
 	return l->fn(&info, l->arg);
 }
 

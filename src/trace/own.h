@@ -11,48 +11,7 @@
 #include <engine/engine.h>
 #include <hold/hold.h>
 #include <probe/probe.h>
-
-/* ------------------------------------------------------------------- options */
-
-enum trace_option {
-	TRACE_AGGSIZE,
-	TRACE_AGGSORTKEY,
-	TRACE_AGGSORTREV,
-	TRACE_ARGREF,
-	TRACE_BUFSIZE,
-	TRACE_DEFAULTARGS,
-	TRACE_DESTRUCTIVE,
-	TRACE_DYNVARSIZE,
-	TRACE_EMPTY,
-	TRACE_ENGINE,
-	TRACE_EVALTIME,
-	TRACE_INTERPRET,
-	TRACE_QUIET,
-	TRACE_STRSIZE,
-	TRACE_SWITCHRATE,
-	TRACE_VERBOSE,
-	TRACE_ZDEFS,
-	TRACE_OPTIONS,
-};
-
-struct trace_option_value {
-	char text[32];   /* as dtproc_getopt() tells it */
-	uint64_t number; /* bytes or nanoseconds */
-	enum { TRACE_UNSET, TRACE_DEFAULT, TRACE_SET } state;
-};
-
-struct trace_options {
-	struct trace_option_value at[TRACE_OPTIONS];
-};
-
-void trace_options_init(struct trace_options *);
-/* Sets one; `value` may be NULL.  DTPROC_EINVAL, with what would be right. */
-int trace_options_set(
-	struct trace_options *, const char *name, const char *value) MUST_USE;
-/* The value's text; NULL: unset or unknown. */
-const char *trace_options_get(const struct trace_options *, const char *name);
-/* Was it set, or has it a default? */
-int trace_option_on(const struct trace_options *, enum trace_option);
+#include "options.h"
 
 /* ------------------------------------------------------------------- session */
 
@@ -67,6 +26,12 @@ struct trace_script {
 struct trace_pair {
 	const struct probe *probe;
 	uint32_t program; /* position */
+};
+
+/* What the values of an aggregation are divided by. */
+struct trace_normal {
+	uint32_t group;
+	uint64_t normal;
 };
 
 struct trace_timer {
@@ -100,8 +65,11 @@ struct dtproc {
 	VEC(pid_t) targets;           /* whose end ends tracing: what the client holds */
 	pthread_mutex_t targets_lock; /* any thread may create and grab (rule I1) */
 	struct trace_drain *drain;
+	struct hash flows;  /* flow.c: by thread */
+	uint64_t status_ns; /* when drops were looked at last that belong to no lane */
 	struct trace_table *bases; /* what clear() and trunc() forgot; NULL: nothing */
-	VEC(uint32_t) printed;     /* groups of aggregations that printa() has shown */
+	VEC(struct trace_normal) normals;
+	VEC(uint32_t) printed; /* groups of aggregations that printa() has shown */
 	int heading_due;
 	int exit_called, exit_status;
 	uint64_t drained_ns; /* when rings were drained last */
@@ -161,12 +129,20 @@ int trace_drain_grow(struct dtproc *) MUST_USE;
 void trace_drain_close(struct dtproc *);
 /* Prints the records made until `until_ns`; then those that ERROR made. */
 void trace_drain(struct dtproc *, uint64_t until_ns, FILE *out);
+/* bufpolicy=ring: takes what is there, and keeps the newest for trace_drain(). */
+int trace_keep_newest(struct dtproc *) MUST_USE;
+/* bufpolicy=fill: has a buffer been filled? */
+int trace_is_filled(struct dtproc *);
 /* Warns of what was dropped since it was last called. */
 void trace_warn_drops(struct dtproc *);
 
-/* print.c: one record. */
-void trace_print_record(
-	struct dtproc *, const struct rt_record *, const void *payload, FILE *out);
+/* print.c: one record; `next` is the one behind it in its ring, or NULL. */
+void trace_print_record(struct dtproc *, const struct rt_record *, const void *payload,
+	const struct rt_record *next, FILE *out);
+/* flow.c: the beginning of a record's line with option flowindent. */
+void trace_print_flow(struct dtproc *, const struct rt_record *, const struct probe *,
+	const struct rt_record *next, FILE *out);
+void trace_forget_flows(struct dtproc *);
 /* A field as text: its string, or the probe's part.  "" when a hostile one is not sound.
  */
 const char *trace_field_text(struct dtproc *, const struct cg_field *, const void *base,
@@ -188,24 +164,39 @@ void trace_print_typed(
 /* format.c: printf. */
 struct trace_value {
 	uint64_t number;
-	const char *text; /* NULL: a number */
+	const char *text;  /* NULL: a number, or */
+	const void *bytes; /* memory of `n_bytes`: an array or a float */
+	uint32_t n_bytes;
 	uint8_t size, is_signed;
 	/* For %@ of what is no number: prints it; NULL: a number. */
 	void (*print)(const void *arg, FILE *out);
 	const void *arg;
 };
-void trace_format(const struct lang_format *, const struct trace_value *values,
-	unsigned n, FILE *out);
+/* What a format prints: the arguments, or a key and the values of aggregations (%@). */
+struct trace_values {
+	const struct trace_value *at, *aggs;
+	unsigned n, n_aggs;
+	struct dtproc *session; /* for %a; NULL: no names */
+	pid_t pid;              /* whose addresses they are; 0: $target's; */
+	uint64_t when;          /* at that time, CLOCK_MONOTONIC; 0: now */
+};
+void trace_format(const struct lang_format *, const struct trace_values *, FILE *out);
+/* address.c: "libc.so.6`malloc+0x10" or "0x7f..."; pid 0: $target. */
+void trace_address_text(
+	struct dtproc *, pid_t pid, uint64_t when, uint64_t addr, char *buf, size_t size);
+/* Before a victim runs (on): what it has mapped is known behind its end, if anybody asks.
+ */
+void trace_look(struct dtproc *, struct dtproc_proc *);
 /* A number as trace() and keys show it: in a column for its type. */
 void trace_print_number(const struct trace_value *, FILE *out);
+/* How wide that is. */
+int trace_column(unsigned type_size);
 
-/* aggregate.c, aggprint.c, histogram.c */
+/* aggregate.c, aggprint.c */
 void trace_forget_bases(struct dtproc *);
 /* printa(), clear(), trunc() */
 void trace_aggregation_action(struct dtproc *, const struct cg_action *,
 	const void *payload, size_t len, FILE *out);
 int trace_print_aggregations(struct dtproc *, FILE *out) MUST_USE;
-void trace_print_quantize(const uint64_t *words, unsigned n, FILE *out);
-void trace_print_lquantize(const uint64_t *words, unsigned n, uint64_t param, FILE *out);
 
 #endif

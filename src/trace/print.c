@@ -62,20 +62,35 @@ static struct trace_value value_of(struct dtproc *d, const struct cg_field *f,
 {
 	struct trace_value v = {.size = f->type_size, .is_signed = f->is_signed};
 
-	if (f->kind == CG_INT)
+	if (f->kind == CG_INT) {
 		v.number = trace_field_number(f, base, len);
-	else
+	} else if (f->kind == CG_BYTES) {
+		v.bytes = bytes_of(f, base, len, f->bytes);
+		v.n_bytes = v.bytes ? f->bytes : 0;
+	} else {
 		v.text = trace_field_text(d, f, base, len, buf, size);
+	}
 	return v;
 }
 
-static void print_bytes(const struct cg_field *f, const void *payload, size_t len,
-	enum trace_bytes_form form, FILE *out)
+/* Memory, or with option rawbytes all of a string's room; 1: it was printed. */
+static int print_bytes(struct dtproc *d, const struct cg_field *f, const void *payload,
+	size_t len, FILE *out)
 {
-	const void *p = bytes_of(f, payload, len, f->bytes);
+	int raw = trace_option_on(&d->options, TRACE_RAWBYTES);
+	uint32_t n = f->kind == CG_BYTES ? f->bytes : f->size;
+	const void *p = bytes_of(f, payload, len, n);
+	int quiet = trace_option_on(&d->options, TRACE_QUIET);
 
-	if (p && f->bytes)
-		trace_print_bytes(p, f->bytes, form, out);
+	if (f->kind != CG_BYTES && !(f->kind == CG_STRING && raw))
+		return 0;
+	if (p && n)
+		trace_print_bytes(p, n,
+			raw     ? TRACE_BYTES_RAW
+			: quiet ? TRACE_BYTES_QUIET
+				: TRACE_BYTES_COLUMN,
+			out);
+	return 1;
 }
 
 static void print_trace(struct dtproc *d, const struct cg_action *a, const void *payload,
@@ -85,11 +100,8 @@ static void print_trace(struct dtproc *d, const struct cg_action *a, const void 
 	struct trace_value v = value_of(d, &a->fields[0], payload, len, buf, sizeof buf);
 	int quiet = trace_option_on(&d->options, TRACE_QUIET);
 
-	if (a->fields[0].kind == CG_BYTES) {
-		print_bytes(&a->fields[0], payload, len,
-			quiet ? TRACE_BYTES_QUIET : TRACE_BYTES_COLUMN, out);
+	if (print_bytes(d, &a->fields[0], payload, len, out))
 		return;
-	}
 	if (v.text)
 		fprintf(out, quiet ? "%s" : "  %-33s", v.text);
 	else if (quiet && v.is_signed)
@@ -100,14 +112,16 @@ static void print_trace(struct dtproc *d, const struct cg_action *a, const void 
 		trace_print_number(&v, out);
 }
 
-static void print_printf(struct dtproc *d, const struct cg_action *a, const void *payload,
-	size_t len, FILE *out)
+static void print_printf(struct dtproc *d, const struct rt_record *r,
+	const struct cg_action *a, const void *payload, size_t len, FILE *out)
 {
 	char room[RT_RECORD_MAX + LANG_ARGS_MAX], *buf = room;
 	struct trace_value values[LANG_ARGS_MAX];
-	unsigned n = a->n_fields < LANG_ARGS_MAX ? a->n_fields : LANG_ARGS_MAX;
+	struct trace_values v = {
+		.at = values, .session = d, .pid = r->pid, .when = r->timestamp};
 
-	for (unsigned i = 0; i < n; i++) {
+	v.n = a->n_fields < LANG_ARGS_MAX ? a->n_fields : LANG_ARGS_MAX;
+	for (unsigned i = 0; i < v.n; i++) {
 		const struct cg_field *f = &a->fields[i];
 		size_t left = (size_t)(room + sizeof room - buf);
 		size_t size = f->size + 1 < left ? f->size + 1 : left;
@@ -116,7 +130,7 @@ static void print_printf(struct dtproc *d, const struct cg_action *a, const void
 		if (f->kind == CG_STRING)
 			buf += size;
 	}
-	trace_format(a->format, values, n, out);
+	trace_format(a->format, &v, out);
 }
 
 static void print_print(struct dtproc *d, const struct cg_action *a, const void *payload,
@@ -135,8 +149,8 @@ static void print_print(struct dtproc *d, const struct cg_action *a, const void 
 	}
 }
 
-static void print_action(struct dtproc *d, const struct cg_action *a, const void *payload,
-	size_t len, FILE *out)
+static void print_action(struct dtproc *d, const struct rt_record *r,
+	const struct cg_action *a, const void *payload, size_t len, FILE *out)
 {
 	switch (a->kind) {
 	case CG_TRACE:
@@ -146,7 +160,7 @@ static void print_action(struct dtproc *d, const struct cg_action *a, const void
 		print_print(d, a, payload, len, out);
 		break;
 	case CG_PRINTF:
-		print_printf(d, a, payload, len, out);
+		print_printf(d, r, a, payload, len, out);
 		break;
 	case CG_EXIT:
 		d->exit_status = (int)trace_field_number(&a->fields[0], payload, len);
@@ -157,32 +171,45 @@ static void print_action(struct dtproc *d, const struct cg_action *a, const void
 	}
 }
 
-static void print_prefix(
-	struct dtproc *d, const struct rt_record *r, const struct probe *p, FILE *out)
+static void print_heading(struct dtproc *d, FILE *out)
 {
+	d->heading_due = 0;
+	if (trace_option_on(&d->options, TRACE_FLOWINDENT))
+		fprintf(out, "%3s %-41s\n", "CPU", "FUNCTION");
+	else if (!trace_option_on(&d->options, TRACE_QUIET))
+		fprintf(out, "%3s %6s %32s\n", "CPU", "ID", "FUNCTION:NAME");
+}
+
+static void print_prefix(struct dtproc *d, const struct rt_record *r,
+	const struct rt_record *next, FILE *out)
+{
+	const struct probe *p = trace_probe(d, r->probe);
 	char name[LANG_NAME_MAX + 300];
 
-	if (d->heading_due) {
-		fprintf(out, "%3s %6s %32s\n", "CPU", "ID", "FUNCTION:NAME");
-		d->heading_due = 0;
+	if (d->heading_due)
+		print_heading(d, out);
+	if (trace_option_on(&d->options, TRACE_FLOWINDENT)) {
+		trace_print_flow(d, r, p, next, out);
+		return;
 	}
+	if (trace_option_on(&d->options, TRACE_QUIET))
+		return;
 	snprintf(name, sizeof name, "%s:%s", p ? p->function : "", p ? p->name : "");
 	fprintf(out, "%3u %6u %32s ", r->cpu, r->probe, name);
 }
 
-void trace_print_record(
-	struct dtproc *d, const struct rt_record *r, const void *payload, FILE *out)
+void trace_print_record(struct dtproc *d, const struct rt_record *r, const void *payload,
+	const struct rt_record *next, FILE *out)
 {
 	const struct cg_clause *c = hash_get(&d->clause_by_id, r->program);
-	int quiet = trace_option_on(&d->options, TRACE_QUIET);
 	size_t len = r->size > sizeof *r ? r->size - sizeof *r : 0;
 
 	if (!c)
 		return;
-	if (!quiet)
-		print_prefix(d, r, trace_probe(d, r->probe), out);
+	print_prefix(d, r, next, out);
 	for (unsigned i = 0; i < c->n_actions; i++)
-		print_action(d, &c->actions[i], payload, len, out);
-	if (!quiet)
+		print_action(d, r, &c->actions[i], payload, len, out);
+	if (!trace_option_on(
+		    &d->options, TRACE_QUIET)) /* it may have been set just now */
 		fputc('\n', out);
 }

@@ -99,6 +99,7 @@ static int refresh(struct fresh *f, enum hold_change what)
 		n = engine_refresh(d->engines, f->proc, note_refusal, f);
 	if (n >= 0)
 		n = trace_drain_grow(d);
+	trace_look(d, f->proc);
 	return n < 0 ? (int)n : 0;
 }
 

@@ -52,7 +52,19 @@ static unsigned flags_of(const struct trace_options *o)
 {
 	return (trace_option_on(o, TRACE_DEFAULTARGS) ? LANG_DEFAULT_ARGS : 0) |
 	       (trace_option_on(o, TRACE_EMPTY) ? LANG_EMPTY : 0) |
-	       (trace_option_on(o, TRACE_ARGREF) ? LANG_ARGREF : 0);
+	       (trace_option_on(o, TRACE_ARGREF) ? LANG_ARGREF : 0) |
+	       (trace_option_on(o, TRACE_PSPEC) ? LANG_PSPEC : 0);
+}
+
+/* A #pragma D option. */
+static int set_option(void *arg, const char *name, const char *value, unsigned *flags)
+{
+	struct trace_options *o = arg;
+	int err = trace_options_set(o, name, value);
+
+	if (!err)
+		*flags = flags_of(o) | (*flags & LANG_EMPTY); /* of a library */
+	return err;
 }
 
 static int compile(struct dtproc *d, struct trace_script *s, const char *name,
@@ -67,7 +79,9 @@ static int compile(struct dtproc *d, struct trace_script *s, const char *name,
 		.argc = argc + 1,
 		.argv = args,
 		.flags = flags_of(&d->options) | flags,
-		.types = &types};
+		.types = &types,
+		.set_option = set_option,
+		.option_arg = &d->options};
 	int err;
 
 	if (!args)
@@ -78,18 +92,6 @@ static int compile(struct dtproc *d, struct trace_script *s, const char *name,
 	err = cg_compile(d->cg, &source, &s->code);
 	free(args);
 	return err ? blame(s, err) : 0;
-}
-
-static int set_pragmas(struct dtproc *d, const struct trace_script *s)
-{
-	for (unsigned i = 0; i < s->code->n_options; i++) {
-		const struct cg_option *o = &s->code->options[i];
-		int err = trace_options_set(&d->options, o->name, o->value);
-
-		if (err)
-			return blame(s, err);
-	}
-	return 0;
 }
 
 static int add_clauses(struct dtproc *d, const struct cg_script *code)
@@ -117,6 +119,7 @@ int dtproc_script(struct dtproc *d, const char *name, const char *text, int argc
 	char *const argv[])
 {
 	struct trace_script s = {0};
+	struct trace_options options = d->options;
 	size_t before = d->clauses.n;
 	int err;
 
@@ -126,13 +129,12 @@ int dtproc_script(struct dtproc *d, const char *name, const char *text, int argc
 	if (!err)
 		err = compile(d, &s, name, text, argc, argv, 0);
 	if (!err)
-		err = set_pragmas(d, &s);
-	if (!err)
 		err = add_clauses(d, s.code);
 	if (!err && vec_push(&d->scripts, s))
 		err = err_nomem("scripts");
 	if (err) {
 		drop_clauses(d, before);
+		d->options = options;
 		free_script(&s);
 	}
 	return err;

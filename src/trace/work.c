@@ -76,6 +76,11 @@ static void fire_timers(struct dtproc *d)
 	}
 }
 
+static int is_filling(const struct dtproc *d)
+{
+	return trace_option_is(&d->options, TRACE_BUFPOLICY, "fill");
+}
+
 /* Waits on the session's descriptor; EINTR ends the wait. */
 static void wait_for_it(const struct dtproc *d, int timeout_ms)
 {
@@ -84,12 +89,19 @@ static void wait_for_it(const struct dtproc *d, int timeout_ms)
 	poll(&p, 1, timeout_ms);
 }
 
+/* As option bufpolicy says: fill and ring are printed when tracing is over. */
 static void drain_now(struct dtproc *d, FILE *out)
 {
 	trace_each_client(d, rt_client_answer);
 	d->drained_ns = trace_now();
-	trace_drain(d, d->drained_ns, out);
-	trace_warn_drops(d);
+	if (!trace_option_is(&d->options, TRACE_BUFPOLICY, "ring")) {
+		if (!is_filling(d))
+			trace_drain(d, d->drained_ns, out);
+	} else if (trace_keep_newest(d)) {
+		trace_warn(d, "%s", err_text());
+	}
+	if (!is_filling(d))
+		trace_warn_drops(d);
 }
 
 struct census {
@@ -139,7 +151,8 @@ int dtproc_work(struct dtproc *d, FILE *out)
 	empty(d->wake_fd);
 	empty(engine_doorbell(d->engines));
 	hold_deliver(d->hold);
-	ended = all_ended(d) || trace_exit_called(d);
+	ended = all_ended(d) || trace_exit_called(d) ||
+		(is_filling(d) && trace_is_filled(d));
 	drain_now(d, out);
 	return ended || d->exit_called ? DTPROC_WORK_DONE : DTPROC_WORK_OK;
 }

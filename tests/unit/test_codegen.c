@@ -170,7 +170,7 @@ static uint32_t fault_of(const char *expression, uint64_t *value)
 	struct rt_record record;
 	struct rt_fault_record *fault = (struct rt_fault_record *)payload;
 
-	snprintf(text, sizeof text, "BEGIN { printf(\"\"); trace(%s); }", expression);
+	snprintf(text, sizeof text, "BEGIN { printf(\" \"); trace(%s); }", expression);
 	if (bench_compile(&bench, text))
 		fail_msg("%s: %s", expression, err_text());
 	assert_int_equal(bench_run(&bench, 0), -1);

@@ -7,7 +7,8 @@
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
-#include <trace/own.h>
+#include <trace/drain.h>
+#include <trace/histogram.h>
 
 static char *text;
 static size_t text_len;
@@ -30,11 +31,12 @@ static void one(
 	struct lang_conv conv, struct trace_value *v, unsigned n, const char *expected)
 {
 	struct lang_conv convs[2] = {conv, {.text = ">"}};
-	struct lang_format f = {convs, 2, n};
+	struct lang_format f = {convs, 2, n, 0};
+	struct trace_values values = {.at = v, .n = n};
 	FILE *out = begin();
 
 	convs[0].text = "<";
-	trace_format(&f, v, n, out);
+	trace_format(&f, &values, out);
 	ends_as(out, expected);
 }
 
@@ -100,9 +102,10 @@ static void hostile_values(void **state)
 					    .precision = -1,
 					    .arg = 1},
 		{PLAIN, .text = "", .conv = 'd', .arg = 9}, {.text = ""}};
-	struct lang_format f = {convs, 3, 2};
+	struct lang_format f = {convs, 3, 2, 0};
+	struct trace_values values = {.at = wide, .n = 2};
 
-	trace_format(&f, wide, 2, out);
+	trace_format(&f, &values, out);
 	fclose(out);
 	assert_int_equal(text_len, 65536);
 }
@@ -118,6 +121,19 @@ static void columns(void **state)
 	ends_as(out, "                7        7     7   7");
 }
 
+static void picture(enum rt_agg_func func, const uint64_t *w, unsigned n, uint64_t param,
+	unsigned flags, FILE *out)
+{
+	struct trace_picture p = {.func = func,
+		.words = w,
+		.n = n,
+		.param = param,
+		.normal = 1,
+		.flags = flags};
+
+	trace_print_picture(&p, out);
+}
+
 static void quantize_picture(void **state)
 {
 	uint64_t w[RT_QUANTIZE_BUCKETS] = {0};
@@ -125,7 +141,7 @@ static void quantize_picture(void **state)
 
 	w[RT_QUANTIZE_ZERO + 1] = 30; /* value 1 */
 	w[RT_QUANTIZE_ZERO + 2] = 10; /* value 2 */
-	trace_print_quantize(w, RT_QUANTIZE_BUCKETS, out);
+	picture(RT_AGG_QUANTIZE, w, RT_QUANTIZE_BUCKETS, 0, 0, out);
 	ends_as(out,
 		"\n           value  ------------- Distribution ------------- count    \n"
 		"               0 |                                         0        \n"
@@ -139,7 +155,7 @@ static void quantize_of_nothing(void **state)
 	uint64_t w[RT_QUANTIZE_BUCKETS] = {0};
 	FILE *out = begin();
 
-	trace_print_quantize(w, RT_QUANTIZE_BUCKETS, out);
+	picture(RT_AGG_QUANTIZE, w, RT_QUANTIZE_BUCKETS, 0, 0, out);
 	ends_as(out,
 		"\n           value  ------------- Distribution ------------- count    \n"
 		"              -1 |                                         0        \n"
@@ -152,7 +168,7 @@ static void lquantize_picture(void **state)
 	uint64_t w[5] = {1, 0, 2, 0, 1}; /* lquantize(x, 0, 30, 10) */
 	FILE *out = begin();
 
-	trace_print_lquantize(w, 5, RT_LQUANTIZE(0, 3, 10), out);
+	picture(RT_AGG_LQUANTIZE, w, 5, RT_LQUANTIZE(0, 3, 10), 0, out);
 	ends_as(out,
 		"\n           value  ------------- Distribution ------------- count    \n"
 		"             < 0 |@@@@@@@@@@                               1        \n"
@@ -162,52 +178,156 @@ static void lquantize_picture(void **state)
 		"           >= 30 |@@@@@@@@@@                               1        \n");
 }
 
-static void options(void **state)
+/* Counts below zero, which clear() and what was subtracted can leave. */
+static void pictures_below_zero(void **state)
 {
-	struct trace_options o;
+	uint64_t w[5] = {0, (uint64_t)-1, 2, 0, (uint64_t)-1};
+	FILE *out = begin();
 
-	trace_options_init(&o);
-	assert_null(trace_options_get(&o, "quiet"));
-	assert_int_equal(trace_options_set(&o, "quiet", NULL), 0);
-	assert_string_equal(trace_options_get(&o, "quiet"), "");
-	assert_int_equal(trace_options_set(&o, "bufsize", "64k"), 0);
-	assert_int_equal(o.at[TRACE_BUFSIZE].number, 65536);
-	assert_int_equal(trace_options_set(&o, "switchrate", "10hz"), 0);
-	assert_int_equal(o.at[TRACE_SWITCHRATE].number, 100000000);
-	assert_int_equal(trace_options_set(&o, "switchrate", "250ms"), 0);
-	assert_int_equal(o.at[TRACE_SWITCHRATE].number, 250000000);
-	assert_string_equal(trace_options_get(&o, "evaltime"), "postinit");
-	assert_int_equal(trace_options_set(&o, "evaltime", "exec"), 0);
+	picture(RT_AGG_LQUANTIZE, w, 5, RT_LQUANTIZE(0, 3, 10), 0, out);
+	ends_as(out,
+		"\n           value  ------------- Distribution ------------- count    \n"
+		"             < 0                     |                     0        \n"
+		"               0                @@@@@|                     -1       \n"
+		"              10                     |@@@@@@@@@@           2        \n"
+		"              20                     |                     0        \n"
+		"           >= 30                @@@@@|                     -1       \n");
+	w[2] = 0;
+	out = begin();
+	picture(RT_AGG_LQUANTIZE, w, 5, RT_LQUANTIZE(0, 3, 10), 0, out);
+	ends_as(out,
+		"\n           value  ------------- Distribution ------------- count    \n"
+		"             < 0                                         | 0        \n"
+		"               0                     @@@@@@@@@@@@@@@@@@@@| -1       \n"
+		"              10                                         | 0        \n"
+		"              20                                         | 0        \n"
+		"           >= 30                     @@@@@@@@@@@@@@@@@@@@| -1       \n");
 }
 
-static void refused_options(void **state)
+static void zoomed_pictures(void **state)
 {
-	static const struct {
-		const char *name, *value, *says;
-	} rows[] = {
-		{"bufsize", "lots", "is not a size"},
-		{"bufsize", "16384p", "is not a size"},
-		{"bufsize", "99999999999999999999", "is not a size"},
-		{"bufsize", "8t", "out of range"},
-		{"bufsize", NULL, "needs a value"},
-		{"switchrate", "0", "is not a rate"},
-		{"evaltime", "preinit", "not built yet"},
-		{"evaltime", "later", "exec postinit"},
-		{"engine", "inline", "not built yet"},
-		{"engine", "to", "is not"},
-		{"flowindent", NULL, "not built yet"},
-		{"nosuch", NULL, "no such option"},
-		{"flow", NULL, "no such option"},
-	};
-	struct trace_options o;
+	uint64_t w[3] = {0, 1, 9};
+	FILE *out = begin();
 
-	trace_options_init(&o);
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		assert_int_equal(trace_options_set(&o, rows[i].name, rows[i].value),
-			DTPROC_EINVAL);
-		if (!strstr(err_text(), rows[i].says))
-			fail_msg("%s=%s: %s", rows[i].name, rows[i].value, err_text());
+	picture(RT_AGG_LQUANTIZE, w, 3, RT_LQUANTIZE(0, 1, 10), PICTURE_ZOOM, out);
+	ends_as(out,
+		"\n           value  ------------- Distribution ------------- count    \n"
+		"             < 0 |                                         0        \n"
+		"               0 |@@@@                                     1        \n"
+		"           >= 10 |@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@   9        \n");
+	out = begin();
+	picture(RT_AGG_LQUANTIZE, w, 3, RT_LQUANTIZE(0, 1, 10), PICTURE_UTF8, out);
+	ends_as(out,
+		"\n           value  ------------- Distribution ------------- count    \n"
+		"             < 0 |                                         0        \n"
+		"               0 |\u2588\u2588\u2588\u2588                                 "
+		"    1        \n"
+		"           >= 10 |\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588"
+		"\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588"
+		"\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588     9        \n");
+}
+
+static void every_conversion(void **state)
+{
+	uint64_t second = 1000000000, then = 1764324000 * second; /* 2025-11-28 10:00 */
+
+	setenv("TZ", "UTC", 1);
+	one((struct lang_conv){PLAIN, .conv = 'i'}, NUMBER(-1, 4, 0), 1, "<4294967295>");
+	one((struct lang_conv){PLAIN, .conv = 'o'}, NUMBER(-1, 1, 1), 1, "<377>");
+	one((struct lang_conv){PLAIN, .conv = 'X'}, NUMBER(0xab, 4, 1), 1, "<AB>");
+	one((struct lang_conv){PLAIN, .conv = 'a'}, NUMBER(4096, 8, 0), 1, "<0x1000>");
+	one((struct lang_conv){PLAIN, .conv = 'C'}, NUMBER('\n', 4, 1), 1, "<\\n>");
+	one((struct lang_conv){PLAIN, .conv = 'C'}, NUMBER(0, 4, 1), 1, "<\\0>");
+	one((struct lang_conv){PLAIN, .conv = 'C'}, NUMBER('"', 4, 1), 1, "<\\\">");
+	one((struct lang_conv){PLAIN, .conv = 'c', .length = 'w'}, NUMBER(0x20ac, 4, 1),
+		1, "<\u20ac>");
+	one((struct lang_conv){PLAIN, .conv = 'c', .length = 'l'},
+		NUMBER(0x7fffffff, 4, 1), 1, "<>");
+	one((struct lang_conv){PLAIN, .conv = 'Y'}, NUMBER(then, 8, 1), 1,
+		"<2025 Nov 28 10:00:00>");
+	one((struct lang_conv){PLAIN, .conv = 'Y'}, NUMBER(3 * 86400 * second, 8, 1), 1,
+		"<1970 Jan  4 00:00:00>");
+	one((struct lang_conv){PLAIN, .conv = 'T'}, NUMBER(then, 8, 1), 1,
+		"<Fri, 28 Nov 2025 10:00:00 UTC>");
+	one((struct lang_conv){PLAIN, .conv = 'd', .plus = 1}, NUMBER(1, 8, 1), 1,
+		"<+1>");
+	one((struct lang_conv){PLAIN, .conv = 'd', .group = 1}, NUMBER(1234567, 8, 1), 1,
+		"<1234567>"); /* the C locale groups nothing */
+}
+
+/* The newest records that fit, in their order; one alone when it is larger than all. */
+static void what_ring_keeps(void **state)
+{
+	static unsigned char payload[RT_RECORD_MAX], got[RT_RECORD_MAX];
+	struct trace_retained q = {.limit = 400};
+	struct rt_record r = {0};
+	uint32_t n = 0, seed = 7, first = 0, kept = 0;
+
+	for (; n < 5000; n++) {
+		seed = seed * 1103515245 + 12345;
+		r.size = (uint32_t)sizeof r + (seed >> 16) % 13 * 8;
+		r.probe = n;
+		memset(payload, (int)n, r.size - sizeof r);
+		assert_int_equal(trace_retain(&q, &r, payload), 0);
+		assert_true(q.end - q.first <= 400);
 	}
+	while (trace_retained_next(&q, &r, got)) {
+		if (!first)
+			first = r.probe;
+		assert_int_equal(r.probe, first + kept++);
+		if (r.size > sizeof r)
+			assert_int_equal(got[0], (unsigned char)r.probe);
+	}
+	assert_int_equal(first + kept, n);
+	assert_true(kept >= 400 / (sizeof r + 96) && kept <= 400 / sizeof r);
+	r.size = RT_RECORD_MAX;
+	assert_int_equal(trace_retain(&q, &r, payload), 0);
+	assert_int_equal(trace_retain(&q, &r, payload), 0);
+	assert_int_equal(trace_retained_next(&q, &r, got), 1);
+	assert_int_equal(trace_retained_next(&q, &r, got), 0);
+	free(q.bytes);
+}
+
+static void flow(struct dtproc *d, int32_t tid, const char *function, const char *name,
+	const char *expected)
+{
+	struct probe p = {.id = 1 + (uint32_t)function[0],
+		.provider = "pid1",
+		.module = "",
+		.function = function,
+		.name = name};
+	struct rt_record r = {.program = 1, .probe = p.id, .tid = tid};
+	FILE *out = begin();
+	char line[64];
+
+	trace_print_flow(d, &r, &p, NULL, out);
+	snprintf(line, sizeof line, "  0 %-41s ", expected);
+	ends_as(out, line);
+}
+
+/* Two threads that are in different functions at once. */
+static void indentation_of_threads(void **state)
+{
+	struct dtproc *d = calloc(1, sizeof *d);
+
+	trace_options_init(&d->options);
+	flow(d, 7, "a", "entry", " -> a");
+	flow(d, 8, "b", "entry", " -> b");
+	flow(d, 7, "c", "method-entry", "   -> c");
+	flow(d, 8, "b", "return", " <- b");
+	flow(d, 8, "b", "return", " <- b");
+	flow(d, 7, "x", "carpentry", "    | x:carpentry");
+	flow(d, 7, "c", "method-return", "   <- c");
+	flow(d, 7, "a", "return", " <- a");
+	for (int32_t tid = 0; tid < 70000; tid++) { /* a segment that was scribbled on */
+		struct rt_record r = {.program = 1, .probe = 1, .tid = tid};
+		FILE *out = begin();
+
+		trace_print_flow(d, &r, NULL, NULL, out);
+		fclose(out);
+	}
+	trace_forget_flows(d);
+	free(d);
 }
 
 int main(void)
@@ -220,8 +340,11 @@ int main(void)
 		cmocka_unit_test(quantize_picture),
 		cmocka_unit_test(quantize_of_nothing),
 		cmocka_unit_test(lquantize_picture),
-		cmocka_unit_test(options),
-		cmocka_unit_test(refused_options),
+		cmocka_unit_test(pictures_below_zero),
+		cmocka_unit_test(zoomed_pictures),
+		cmocka_unit_test(every_conversion),
+		cmocka_unit_test(what_ring_keeps),
+		cmocka_unit_test(indentation_of_threads),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 
