@@ -73,7 +73,7 @@ void gen_agg(struct gen *g, const struct lang_node *agg, const struct lang_node 
 	unsigned n = 0;
 
 	for (const struct lang_node *k = agg->args; k; k = k->next)
-		keys[n++] = gen_field(k, &key_bytes);
+		keys[n++] = gen_field(g, k, &key_bytes);
 	if (key_bytes > RT_KEY_MAX) {
 		g->err = lang_script_error(g->script, agg->at, "D_CG_EXPR", "",
 			"the keys of @%s take more than %u bytes", agg->text, RT_KEY_MAX);

@@ -16,7 +16,7 @@ static int is_probe_part(const struct lang_node *n)
 	return n->kind == LANG_N_BUILTIN && n->builtin->kind == LANG_B_PROBE;
 }
 
-struct cg_field gen_field(const struct lang_node *n, uint32_t *offset)
+struct cg_field gen_field(struct gen *g, const struct lang_node *n, uint32_t *offset)
 {
 	struct cg_field f = {.kind = CG_INT, .offset = *offset, .size = 8};
 
@@ -26,6 +26,8 @@ struct cg_field gen_field(const struct lang_node *n, uint32_t *offset)
 	} else if (n->type->kind == LANG_T_STRING) {
 		f.kind = CG_STRING;
 		f.size = gen_capacity(n);
+	} else if (lang_type_is_trace(n->type)) {
+		gen_address_field(g, n, &f);
 	} else if (lang_type_is_bytes(n->type)) {
 		f.kind = CG_BYTES;
 		f.bytes = n->type->size;
@@ -49,6 +51,10 @@ void gen_store(
 	}
 	if (f->kind == CG_BYTES) {
 		gen_bytes(g, n, base + f->offset);
+		return;
+	}
+	if (f->kind == CG_STACK || f->kind == CG_ADDRESS) {
+		gen_address_store(g, n, f, base + f->offset);
 		return;
 	}
 	if (f->kind == CG_PROBE) {
@@ -95,13 +101,14 @@ static int lay_action(struct gen *g, const struct lang_node *call, struct cg_act
 		return DTPROC_ENOMEM;
 	out->kind = kind_of(call);
 	out->format = call->format;
+	gen_address_format(g, call->format);
 	out->fields = fields;
 	out->aggs = aggs;
 	for (a = call->format ? a->next : a; a; a = a->next) {
 		if (a->kind == LANG_N_AGG)
 			aggs[out->n_aggs++] = a->agg;
 		else
-			fields[out->n_fields++] = gen_field(a, offset);
+			fields[out->n_fields++] = gen_field(g, a, offset);
 	}
 	return 0;
 }

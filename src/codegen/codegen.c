@@ -11,6 +11,7 @@ int cg_open(struct cg **out)
 
 	if (!cg)
 		return err_nomem("a compiler");
+	cg_set_frames(cg, 20, 50);
 	err = lang_scope_open(&cg->scope);
 	if (err) {
 		free(cg);
@@ -18,6 +19,17 @@ int cg_open(struct cg **out)
 	}
 	*out = cg;
 	return 0;
+}
+
+void cg_set_frames(struct cg *cg, uint32_t ustack, uint32_t jstack)
+{
+	cg->ustack_frames = ustack;
+	cg->jstack_frames = jstack;
+}
+
+int cg_names_addresses(const struct cg *cg)
+{
+	return cg->names_addresses;
 }
 
 /* Forgets aggregations from the n-th on. */

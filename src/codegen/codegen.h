@@ -22,11 +22,16 @@ struct cg;
 /* --------------------------------------------------------------------------- layout */
 
 enum cg_kind {
-	CG_INT,    /* 64 bits in the record, cut to type_size and extended by sign */
-	CG_STRING, /* `size` bytes, NUL-terminated, zeros behind */
-	CG_PROBE,  /* 64 bits: a probe id; its value is `part` of that probe's name */
-	CG_BYTES,  /* `bytes` of them, zeros behind: a struct, union, array or float */
+	CG_INT,     /* 64 bits in the record, cut to type_size and extended by sign */
+	CG_STRING,  /* `size` bytes, NUL-terminated, zeros behind */
+	CG_STACK,   /* RT_WHOSE, then PCs, the innermost first, zeros behind the last */
+	CG_ADDRESS, /* RT_WHOSE, then the address; its name is as `part` says */
+	CG_PROBE,   /* 64 bits: a probe id; its value is `part` of that probe's name */
+	CG_BYTES,   /* `bytes` of them, zeros behind: a struct, union, array or float */
 };
+
+/* How an address is printed. */
+enum cg_address { CG_UADDR, CG_USYM, CG_UFUNC, CG_UMOD };
 
 /* A value in a record's payload or in an aggregation's key. */
 struct cg_field {
@@ -34,7 +39,7 @@ struct cg_field {
 	uint32_t offset, size; /* as stored: multiples of 8 */
 	uint8_t type_size;     /* CG_INT: 1, 2, 4, 8: for the default format */
 	uint8_t is_signed;
-	uint8_t part; /* CG_PROBE: enum rt_part */
+	uint8_t part; /* CG_PROBE: enum rt_part; CG_ADDRESS: enum cg_address */
 	uint32_t bytes;
 	const struct lang_type *type; /* of the value; lives as long as the compiler */
 };
@@ -118,6 +123,10 @@ struct cg_script {
 /* ------------------------------------------------------------------------ compiling */
 
 int cg_open(struct cg **out);
+/* How many frames ustack() and jstack() have that do not say it [20, 50]. */
+void cg_set_frames(struct cg *, uint32_t ustack, uint32_t jstack);
+/* Has a script named addresses or stacks, so that what is mapped is to be known? */
+int cg_names_addresses(const struct cg *);
 void cg_close(struct cg *);
 /*
  * Compiles a text.  DTPROC_ESYNTAX: the error's text is the diagnostic (lang_compile()

@@ -20,8 +20,10 @@
 
 struct cg {
 	struct lang_scope *scope;
-	VEC(struct cg_agg *) aggs; /* by id - 1 */
-	uint32_t programs;         /* ids given */
+	VEC(struct cg_agg *) aggs;             /* by id - 1 */
+	uint32_t programs;                     /* ids given */
+	uint32_t ustack_frames, jstack_frames; /* by default */
+	int names_addresses;
 };
 
 /* A script and all memory that goes with it. */
@@ -129,7 +131,12 @@ uint32_t gen_capacity(const struct lang_node *);
 /* ----------------------------------------------------------------------- clauses */
 
 /* How a value is stored in a record or a key, at `*offset`, which moves behind it. */
-struct cg_field gen_field(const struct lang_node *, uint32_t *offset);
+struct cg_field gen_field(struct gen *, const struct lang_node *, uint32_t *offset);
+/* address.c: the same for stacks and addresses with names. */
+void gen_address_field(struct gen *, const struct lang_node *, struct cg_field *);
+void gen_address_format(struct gen *, const struct lang_format *); /* may be NULL */
+void gen_address_store(
+	struct gen *, const struct lang_node *, const struct cg_field *, uint32_t at);
 /* Evaluates a value into its field of the memory at scratch + base. */
 void gen_store(
 	struct gen *, const struct lang_node *, const struct cg_field *, uint32_t base);

@@ -62,6 +62,7 @@ static void react(struct dtproc_proc *p, const struct wire_event *e, int *fd)
 {
 	log_line("hold", 2, "pid %d: event %s, state %s", (int)p->pid,
 		wire_event_name(e->kind), wire_state_name(e->state));
+	p->epoch = e->epoch;
 	switch (e->kind) {
 	case WIRE_EV_BREAKPOINT:
 		react_breakpoint(p, e);

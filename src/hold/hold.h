@@ -114,6 +114,12 @@ int hold_follow_linker(struct dtproc_proc *) MUST_USE;
 int hold_code(struct dtproc_proc *, const struct victim_maps **out) MUST_USE;
 /* While HOLD_OBJECTS is reacted to: where something changed.  0: anywhere. */
 size_t hold_changes(struct dtproc_proc *, const struct wire_range **out);
+/*
+ * A number that grows when something that was mapped has left (by the linker or an exec),
+ * as last told; programs put it beside addresses (RT_WHOSE).  For whoever has the handle
+ * locked.
+ */
+uint32_t hold_epoch(const struct dtproc_proc *);
 
 /* Sites that a layer above arms have users below this; event breakpoints above. */
 #define HOLD_USER_MAX 0x80000000u

@@ -151,6 +151,11 @@ int hold_code(struct dtproc_proc *p, const struct victim_maps **out)
 	return rc;
 }
 
+uint32_t hold_epoch(const struct dtproc_proc *p)
+{
+	return p->epoch;
+}
+
 size_t hold_changes(struct dtproc_proc *p, const struct wire_range **out)
 {
 	*out = p->changes.range;

@@ -200,6 +200,7 @@ void events_flush(struct keeper *k)
 	e.seq = ++k->ev.seq;
 	e.state = k->state;
 	e.generation = k->generation;
+	e.epoch = k->epoch;
 	k->ev.outstanding = (uint8_t)e.kind;
 	if (e.kind != WIRE_EV_OBJECTS || !k->ev.want_objects) /* or there is more */
 		held_told(k, e.kind, e.seq);

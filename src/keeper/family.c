@@ -220,6 +220,7 @@ static void forget_image(struct keeper *k)
 {
 	sites_forget(k);
 	linker_forget(k);
+	unwind_forget(k);
 	k->syscall_pc = k->call_at = 0;
 	k->scratch = 0;
 	k->trap_handled = k->trap_noted = 0;

@@ -136,6 +136,25 @@ static int owner_of(struct task *t, struct stat *st)
 	return stat(path, st);
 }
 
+static int host_stack(void *cookie, uint64_t *pcs, uint32_t room)
+{
+	struct cookie *c = cookie;
+
+	return unwind_task(c->k, c->t, c->moment ? NULL : c->s, pcs, room);
+}
+
+#define DEPTH_MAX 1024
+
+/* ucaller: 0 when there is none; ustackdepth. */
+static int caller_or_depth(struct cookie *c, uint32_t which, uint64_t *out)
+{
+	uint64_t pcs[DEPTH_MAX] = {0};
+	int n = host_stack(c, pcs, which == RT_VALUE_UCALLER ? 2 : DEPTH_MAX);
+
+	*out = which == RT_VALUE_UCALLER ? pcs[1] : (uint64_t)n;
+	return n < 0 ? -1 : 0;
+}
+
 static int host_value(void *cookie, uint32_t which, uint64_t *out)
 {
 	struct cookie *c = cookie;
@@ -161,6 +180,9 @@ static int host_value(void *cookie, uint32_t which, uint64_t *out)
 			return -1;
 		*out = which == RT_VALUE_UID ? st.st_uid : st.st_gid;
 		return 0;
+	case RT_VALUE_UCALLER:
+	case RT_VALUE_USTACKDEPTH:
+		return caller_or_depth(c, which, out);
 	default:
 		return -1;
 	}
@@ -199,7 +221,8 @@ static const struct rt_host host = {.reg = host_reg,
 	.load = host_load,
 	.execname = host_execname,
 	.value = host_value,
-	.raise = host_raise};
+	.raise = host_raise,
+	.stack = host_stack};
 
 /* ------------------------------------------------------------------- the hit */
 
@@ -244,7 +267,8 @@ static void run_users(
 		.host = &host,
 		.cookie = &cookie,
 		.pid = t->tgid,
-		.tid = t->tid};
+		.tid = t->tid,
+		.epoch = k->epoch};
 	int probes = 0;
 
 	for (size_t i = 0; i < s->users.n; i++) {

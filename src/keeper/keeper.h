@@ -219,6 +219,13 @@ struct keeper {
 		uint64_t tell_at; /* ns; 0: at once */
 	} linker;
 
+	uint32_t epoch; /* of what is mapped: it grows when something has left */
+	struct {
+		uint8_t tried; /* it was loaded, or there is none */
+		const struct unwind_module *module;
+		struct unwind *state; /* NULL: stacks cannot be walked */
+	} unwind;
+
 	struct {
 		struct hash here;      /* by address: struct recall_object */
 		struct hash files;     /* by inode: struct recall_file */
@@ -487,6 +494,17 @@ int guard_fits(struct keeper *);
 void guard_remove(struct keeper *);
 /* Is this action that of a guard, ours or of a keeper that died? */
 int guard_is(struct keeper *, const struct arch_action *);
+
+/* ----------------------------------------------------------------- unwind.c */
+
+/*
+ * The PCs of a stopped task's frames, the innermost first; `s`: the site that it stands
+ * on, or NULL.  How many, or -1: stacks cannot be walked, or the task is at its end.
+ */
+int unwind_task(
+	struct keeper *, struct task *, const struct site *s, uint64_t *pcs, size_t room);
+/* Something that was mapped is not any more. */
+void unwind_forget(struct keeper *);
 
 /* --------------------------------------------------------------- hit.c, &c. */
 

@@ -148,6 +148,7 @@ static void came(struct keeper *k, const struct chain_object *o)
 
 static void left(struct keeper *k, const struct chain_object *o)
 {
+	unwind_forget(k);
 	recall_left(k, o->from, o->to);
 	add_range(k, o->from, o->to, CHAIN_LEFT);
 	if (o->to && RULE(E2, left))

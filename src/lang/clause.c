@@ -197,7 +197,8 @@ int check_agg(struct unit *u, struct lang_node *n)
 					? to_string(u, a)
 					: decay(u, a)))
 			return DTPROC_ESYNTAX;
-		if (!lang_type_is_scalar((*a)->type) && (*a)->type->kind != LANG_T_STRING)
+		if (!lang_type_is_scalar((*a)->type) && !lang_type_is_trace((*a)->type) &&
+			(*a)->type->kind != LANG_T_STRING)
 			return fail(u, (*a)->at, "D_KEY_TYPE",
 				"expected a number or a string",
 				"@%s[ ] key #%d is not a value", n->text, i + 1);
@@ -334,7 +335,8 @@ static int check_trace(struct unit *u, struct lang_node *call)
 							   : "D_TRACE_DYN",
 			"printa() prints it",
 			"%s( ) may not be applied to a dynamic expression", call->text);
-	if (!lang_type_is_scalar(t) && !lang_type_is_bytes(t) && t->kind != LANG_T_STRING)
+	if (!lang_type_is_scalar(t) && !lang_type_is_bytes(t) &&
+		!lang_type_is_trace(t) && t->kind != LANG_T_STRING)
 		return fail(u, call->args->at,
 			call->func->code == LANG_ACT_PRINT ? "D_PRINT_VOID"
 							   : "D_TRACE_VOID",
@@ -420,6 +422,22 @@ static int has_effect(const struct lang_node *n)
 	return has_effect(n->left) || has_effect(n->right) || has_effect(n->third);
 }
 
+/* `ustack();` is trace(ustack()). */
+static int make_trace(struct unit *u, struct lang_stmt *s)
+{
+	struct lang_node *call = node_new(u, LANG_N_CALL, s->expr->at);
+
+	if (!call)
+		return DTPROC_ENOMEM;
+	call->text = "trace";
+	call->len = 5;
+	call->args = s->expr;
+	call->n_args = 1;
+	s->expr = call;
+	s->is_action = 1;
+	return resolve(u, call);
+}
+
 static int check_statement(struct unit *u, struct lang_stmt *s)
 {
 	struct lang_node *n = s->expr;
@@ -436,6 +454,8 @@ static int check_statement(struct unit *u, struct lang_stmt *s)
 	}
 	if (check_expression(u, &s->expr))
 		return DTPROC_ESYNTAX;
+	if (lang_type_is_trace(s->expr->type))
+		return make_trace(u, s);
 	if (has_effect(s->expr))
 		return 0;
 	return fail(u, n->at, "D_EXPR_NULL", "", "expression has null effect");

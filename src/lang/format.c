@@ -249,7 +249,10 @@ static int fits(const struct lang_conv *c, const struct lang_type *t)
 	case TAKES_TIME:
 		return is_integer && t->size == 8;
 	case TAKES_ADDRESS:
-		return lang_type_is_scalar(t);
+		return lang_type_is_scalar(t) ||
+		       (c->conv != 'p' && t->kind == LANG_T_ADDRESS);
+	case TAKES_STACK:
+		return t->kind == LANG_T_STACK;
 	case TAKES_STRING:
 		return t->kind == LANG_T_STRING || is_array_of(t, 1);
 	case TAKES_WIDE:

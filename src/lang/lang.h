@@ -42,6 +42,8 @@ enum lang_type_kind {
 	LANG_T_STRUCT,
 	LANG_T_UNION,
 	LANG_T_FUNCTION,
+	LANG_T_STACK,   /* ustack(): for records, keys and formats alone */
+	LANG_T_ADDRESS, /* uaddr() and its like: likewise */
 };
 
 struct lang_member {
@@ -81,6 +83,8 @@ struct lang_type {
 /* The type of that name ("unsigned long", "uint8_t", "pid_t"), or NULL. */
 const struct lang_type *lang_type_named(const char *name, size_t len);
 int lang_type_is_integer(const struct lang_type *);
+/* A stack, or an address that is printed by name. */
+int lang_type_is_trace(const struct lang_type *);
 int lang_type_is_scalar(const struct lang_type *); /* a number or a pointer */
 /* A struct, union, array or floating-point number: bytes that are copied as a whole. */
 int lang_type_is_bytes(const struct lang_type *);
@@ -157,6 +161,13 @@ enum lang_function {
 	LANG_FN_TOLOWER,
 	LANG_FN_TOUPPER,
 	LANG_FN_UREGS,
+	/* Values of their own kinds: for records, keys and formats. */
+	LANG_FN_USTACK,
+	LANG_FN_JSTACK,
+	LANG_FN_UADDR,
+	LANG_FN_USYM,
+	LANG_FN_UFUNC,
+	LANG_FN_UMOD,
 	LANG_FUNCTIONS,
 };
 struct lang_func {

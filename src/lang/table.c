@@ -17,6 +17,9 @@ static const struct lang_type t_pid = {
 	.kind = LANG_T_INT, .size = 4, .is_signed = 1, .rank = 3, .name = "pid_t"};
 static const struct lang_type t_uid = {
 	.kind = LANG_T_INT, .size = 4, .rank = 3, .name = "uid_t"};
+static const struct lang_type t_stack = {.kind = LANG_T_STACK, .name = "stack"};
+static const struct lang_type t_named = {
+	.kind = LANG_T_ADDRESS, .name = "address with a name"};
 static const struct lang_type t_execname = {
 	.kind = LANG_T_STRING, .size = RT_EXECNAME, .name = "string"};
 
@@ -49,6 +52,8 @@ static const struct lang_builtin builtins[] = {
 	{"timestamp", LANG_B_VALUE, RT_VALUE_TIMESTAMP, &t_uint64},
 	{"vtimestamp", LANG_B_VALUE, RT_VALUE_VTIMESTAMP, &t_uint64},
 	{"walltimestamp", LANG_B_VALUE, RT_VALUE_WALLTIMESTAMP, &t_int64},
+	{"ucaller", LANG_B_VALUE, RT_VALUE_UCALLER, &t_uint64},
+	{"ustackdepth", LANG_B_VALUE, RT_VALUE_USTACKDEPTH, &t_uint32},
 	{"execname", LANG_B_EXECNAME, 0, &t_execname},
 	{"cwd", LANG_B_TEXT, RT_TEXT_CWD, &lang_type_string},
 	{"root", LANG_B_TEXT, RT_TEXT_ROOT, &lang_type_string},
@@ -117,6 +122,12 @@ static const struct lang_func funcs[] = {
 	{"substr", LANG_F_FUNCTION, LANG_FN_SUBSTR, 2, 3, "sii", &lang_type_string},
 	{"tolower", LANG_F_FUNCTION, LANG_FN_TOLOWER, 1, 1, "s", &lang_type_string},
 	{"toupper", LANG_F_FUNCTION, LANG_FN_TOUPPER, 1, 1, "s", &lang_type_string},
+	{"jstack", LANG_F_FUNCTION, LANG_FN_JSTACK, 0, 2, "cc", &t_stack},
+	{"uaddr", LANG_F_FUNCTION, LANG_FN_UADDR, 1, 1, "p", &t_named},
+	{"ufunc", LANG_F_FUNCTION, LANG_FN_UFUNC, 1, 1, "p", &t_named},
+	{"umod", LANG_F_FUNCTION, LANG_FN_UMOD, 1, 1, "p", &t_named},
+	{"ustack", LANG_F_FUNCTION, LANG_FN_USTACK, 0, 2, "cc", &t_stack},
+	{"usym", LANG_F_FUNCTION, LANG_FN_USYM, 1, 1, "p", &t_named},
 	{"uregs[]", LANG_F_FUNCTION, LANG_FN_UREGS, 1, 1, "i", &t_uint64},
 };
 #define N_FUNCS (sizeof funcs / sizeof funcs[0])
@@ -131,7 +142,7 @@ static const struct {
 	const char *name, *why;
 } refused[] = {
 	{"breakpoint", "there is no kernel debugger"},
-	{"caller", "it is the kernel's; ucaller is not built yet"},
+	{"caller", "it is the kernel's; ucaller is the user's"},
 	{"chill", "it delays the kernel"},
 	{"curcpu", "what the kernel knows of a CPU cannot be seen"},
 	{"curlwpsinfo", "it is a structure of Solaris; pid, tid and execname are there"},
@@ -143,7 +154,6 @@ static const struct {
 	{"fds", "files of a process are not seen through structures of Solaris"},
 	{"getf", "files of the kernel cannot be seen"},
 	{"ipl", "there is no interrupt level outside of the kernel"},
-	{"jstack", "it is not built yet"},
 	{"msgdsize", "messages of the kernel's STREAMS are of Solaris"},
 	{"msgsize", "messages of the kernel's STREAMS are of Solaris"},
 	{"mutex_owned", "locks of the kernel cannot be seen"},
@@ -154,12 +164,9 @@ static const struct {
 	{"rw_iswriter", "locks of the kernel cannot be seen"},
 	{"rw_read_held", "locks of the kernel cannot be seen"},
 	{"rw_write_held", "locks of the kernel cannot be seen"},
-	{"stack", "it is the kernel's; ustack() is not built yet"},
-	{"stackdepth", "it is the kernel's; ustackdepth is not built yet"},
+	{"stack", "it is the kernel's; ustack() is the user's"},
+	{"stackdepth", "it is the kernel's; ustackdepth is the user's"},
 	{"toxic", "it is of the kernel"},
-	{"ucaller", "it is not built yet"},
-	{"ustack", "it is not built yet"},
-	{"ustackdepth", "it is not built yet"},
 	{"vmregs", "registers of a virtual machine cannot be seen"},
 	{"zonename", "zones are of Solaris"},
 };

@@ -118,6 +118,11 @@ int lang_type_is_bytes(const struct lang_type *t)
 	       t->kind == LANG_T_ARRAY || t->kind == LANG_T_FLOAT;
 }
 
+int lang_type_is_trace(const struct lang_type *t)
+{
+	return t->kind == LANG_T_STACK || t->kind == LANG_T_ADDRESS;
+}
+
 int lang_type_is_scalar(const struct lang_type *t)
 {
 	return t->kind == LANG_T_INT || t->kind == LANG_T_POINTER;

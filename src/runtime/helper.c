@@ -162,6 +162,25 @@ static uint64_t end(
 	return 0;
 }
 
+/*
+ * To a memory of words: whose addresses (RT_WHOSE), and the PCs of its stack, with zeros
+ * behind the last.  Where there is no thread (BEGIN), or nobody can walk, there are none.
+ */
+static uint64_t stack(struct rt_hit *hit, uint64_t to, uint64_t size, uint64_t c,
+	uint64_t d, uint64_t e)
+{
+	uint64_t *words = (uint64_t *)(uintptr_t)to, room = size / 8 - 1;
+	int n = 0;
+
+	if (size % 8 || to % 8 || size < 8)
+		return rt_fault(hit, RT_FAULT_ILLOP, size);
+	rt_zero(words, size);
+	words[0] = RT_WHOSE(hit->pid, hit->epoch);
+	if (hit->host->stack && room)
+		n = hit->host->stack(hit->cookie, words + 1, (uint32_t)room);
+	return n > 0 ? (uint64_t)n : 0;
+}
+
 static uint64_t raise_fault(struct rt_hit *hit, uint64_t code, uint64_t value, uint64_t c,
 	uint64_t d, uint64_t e)
 {
@@ -346,4 +365,5 @@ const struct rt_helper rt_helpers[RT_HELPERS] = {
 	[RT_HELPER_PROGENYOF] = {"progenyof", progenyof, {NUMBER}},
 	[RT_HELPER_TEXT] = {"text", text, {RT_ARG_CONST, OUT}},
 	[RT_HELPER_UREG] = {"ureg", ureg, {NUMBER}},
+	[RT_HELPER_STACK] = {"stack", stack, {OUT}},
 };

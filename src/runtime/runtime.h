@@ -68,6 +68,8 @@ enum rt_value {
 	RT_VALUE_UID,
 	RT_VALUE_GID,
 	RT_VALUE_ERRNO,
+	RT_VALUE_UCALLER,
+	RT_VALUE_USTACKDEPTH,
 	RT_VALUE_COUNT,
 };
 
@@ -95,6 +97,8 @@ struct rt_host {
 	int (*text)(void *cookie, uint32_t which, char *buf, size_t size);
 	/* 1: it is, or descends from, process `pid`; 0: no. */
 	int (*progeny)(void *cookie, int64_t pid);
+	/* PCs of its stack's frames, the innermost first, at most `room`; how many. */
+	int (*stack)(void *cookie, uint64_t *pcs, uint32_t room);
 };
 
 /* DTrace's fault codes: what the ERROR probe's arg4 shows. */
@@ -181,6 +185,7 @@ struct rt_hit {
 	uint32_t probe; /* id, for the record and the names */
 	uint32_t flags; /* enum rt_hit_flags */
 	int32_t pid, tid;
+	uint32_t epoch;     /* of what is mapped in the victim, for names of addresses */
 	uint64_t timestamp; /* 0: taken from the host when first needed */
 	/* Set by the run: */
 	uint32_t program; /* id of the program that runs */
@@ -413,11 +418,15 @@ enum rt_helper_id {
 	RT_HELPER_PROGENYOF,
 	RT_HELPER_TEXT,
 	RT_HELPER_UREG,
+	RT_HELPER_STACK,
 	RT_HELPERS,
 };
 
 /* A variable of the dyn_ helpers: its id; or'd with this it is of the thread. */
 #define RT_DYN_SELF (1ull << 32)
+
+/* Whose an address is: a process, at an epoch of what is mapped in it. */
+#define RT_WHOSE(pid, epoch) ((uint64_t)(uint32_t)(pid) | (uint64_t)(epoch) << 32)
 
 typedef uint64_t rt_helper_fn(
 	struct rt_hit *, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);

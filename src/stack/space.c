@@ -324,6 +324,13 @@ struct region *space_region(struct stack_space *s, dtproc_addr at, uint64_t when
 	return r;
 }
 
+uint64_t stack_space_since(const struct stack_space *s, dtproc_addr at, uint64_t when)
+{
+	const struct region *r = find_region(s, at, when);
+
+	return r ? r->born : 0;
+}
+
 /* ------------------------------------------------------------------ sources */
 
 static ssize_t view_read(void *arg, dtproc_addr at, void *buf, size_t len)

@@ -152,6 +152,9 @@ struct stack_view {
 /* A source for walks; the view must stay. */
 struct stack_source stack_view_source(const struct stack_view *);
 
+/* Since when what was mapped there at that time had been; 0: always, or nothing was. */
+uint64_t stack_space_since(const struct stack_space *, dtproc_addr, uint64_t when);
+
 struct stack_name {
 	const char *object; /* short name: "libc.so.6"; "" none */
 	const char *path;   /* of the object's file; "" none */

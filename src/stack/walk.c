@@ -90,8 +90,10 @@ const struct slot *walk_slot(struct stack_walker *w, dtproc_addr pc)
 
 	if (s->pc == pc && pc)
 		return s;
-	*s = (struct slot){.pc = pc};
+	*s = (struct slot){0};
 	s->code = w->source.code(w->source.arg, pc, &code) == 1;
+	if (s->code) /* code may come where there is none now */
+		s->pc = pc;
 	if (s->code && code.object &&
 		object_rule_at(code.object, pc - code.bias, &s->rule) != 1)
 		s->rule = NULL;

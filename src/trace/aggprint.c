@@ -15,14 +15,25 @@ void trace_row_values(const struct trace_row *r, struct trace_value values[LANG_
 
 		values[i] = (struct trace_value){
 			.size = f->type_size, .is_signed = f->is_signed};
-		if (f->kind == CG_INT) {
+		if (f->kind == CG_INT)
 			memcpy(&values[i].number, k, 8);
-			k += 8;
-		} else {
+		else if (!trace_value_named(f, k, &values[i]))
 			values[i].text = (const char *)k;
-			k += strlen(values[i].text) + 1;
-		}
+		k += trace_key_bytes(f, k);
 	}
+}
+
+/* A stack stands on lines of its own. */
+static void print_named(struct dtproc *d, const struct trace_value *v, FILE *out)
+{
+	char buf[TRACE_NAME_MAX];
+
+	if (v->is_stack) {
+		trace_print_stack(d, v, 0, out);
+		return;
+	}
+	trace_named_text(d, v, buf, sizeof buf);
+	fprintf(out, "  %-50s", buf);
 }
 
 void trace_print_keys(struct dtproc *d, const struct trace_row *r, FILE *out)
@@ -32,7 +43,9 @@ void trace_print_keys(struct dtproc *d, const struct trace_row *r, FILE *out)
 
 	trace_row_values(r, values);
 	for (unsigned i = 0; i < r->agg->n_keys; i++) {
-		if (values[i].text && raw)
+		if (values[i].words)
+			print_named(d, &values[i], out);
+		else if (values[i].text && raw)
 			trace_print_bytes(values[i].text, strlen(values[i].text) + 1,
 				TRACE_BYTES_RAW, out);
 		else if (values[i].text)

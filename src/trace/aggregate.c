@@ -54,6 +54,14 @@ static void canonical(struct dtproc *d, const struct cg_agg *agg,
 			put(out, &n, sizeof n);
 			continue;
 		}
+		if (f->kind == CG_STACK || f->kind == CG_ADDRESS) {
+			uint64_t words[RT_KEY_MAX / 8];
+
+			memcpy(words, full + f->offset, f->size);
+			trace_names_canonical(d, f, words, f->size / 8);
+			put(out, words, f->size);
+			continue;
+		}
 		const char *text =
 			trace_field_text(d, f, full, RT_KEY_MAX, buf, f->size + 1);
 

@@ -115,8 +115,7 @@ static const unsigned char *key_field(const struct trace_row *r, unsigned i)
 	const unsigned char *k = r->key;
 
 	for (unsigned at = 0; at < i; at++)
-		k += r->agg->keys[at].kind == CG_INT ? sizeof(uint64_t)
-						     : strlen((const char *)k) + 1;
+		k += trace_key_bytes(&r->agg->keys[at], k);
 	return k;
 }
 
@@ -125,6 +124,8 @@ static int compare_field(const struct trace_row *a, const struct trace_row *b, u
 	const unsigned char *ka = key_field(a, i), *kb = key_field(b, i);
 	uint64_t na, nb;
 
+	if (a->agg->keys[i].kind == CG_STACK || a->agg->keys[i].kind == CG_ADDRESS)
+		return memcmp(ka, kb, a->agg->keys[i].size);
 	if (a->agg->keys[i].kind != CG_INT)
 		return strcmp((const char *)ka, (const char *)kb);
 	memcpy(&na, ka, sizeof na);

@@ -101,6 +101,7 @@ int dtproc_open(const struct dtproc_options *options, struct dtproc **out)
 		return err_nomem("a session");
 	d->epoll = d->timer_fd = d->wake_fd = -1;
 	pthread_mutex_init(&d->targets_lock, NULL);
+	pthread_mutex_init(&d->names_lock, NULL);
 	make_lock(&d->lock);
 	d->heading_due = 1;
 	trace_options_init(&d->options);
@@ -153,6 +154,8 @@ void dtproc_close(struct dtproc *d)
 	vec_free(&d->pairs);
 	vec_free(&d->timers);
 	vec_free(&d->targets);
+	trace_names_free(d);
+	pthread_mutex_destroy(&d->names_lock);
 	pthread_mutex_destroy(&d->targets_lock);
 	pthread_mutex_destroy(&d->lock);
 	close_fd(d->epoll);

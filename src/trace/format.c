@@ -159,7 +159,7 @@ static void print_address(const struct spec *s, uint64_t addr)
 	char buf[512];
 
 	if (v->session)
-		trace_address_text(v->session, v->pid, v->when, addr, buf, sizeof buf);
+		trace_address_text(v->session, v->pid, addr, buf, sizeof buf);
 	else
 		snprintf(buf, sizeof buf, "0x%llx", (unsigned long long)addr);
 	print_string(s, buf);
@@ -300,11 +300,25 @@ static void print_memory(
 	free(copy);
 }
 
+static void print_named(const struct spec *s, const struct trace_value *v)
+{
+	char buf[TRACE_NAME_MAX];
+
+	if (v->is_stack) {
+		trace_print_stack(s->values->session, v, s->width, s->out);
+		return;
+	}
+	trace_named_text(s->values->session, v, buf, sizeof buf);
+	print_string(s, buf);
+}
+
 static void print_value(
 	const struct spec *s, const struct lang_conv *c, const struct trace_value *v)
 {
 	if (v->print)
 		v->print(v->arg, s->out);
+	else if (v->words)
+		print_named(s, v);
 	else if (v->bytes)
 		print_memory(s, c, v);
 	else if (!v->text)

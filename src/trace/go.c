@@ -165,7 +165,6 @@ static int let_run(struct dtproc_proc *p, void *arg)
 {
 	int err;
 
-	trace_look(arg, p);
 	err = dtproc_proc_continue(p);
 	/* One that came to its end is told by its notice. */
 	return err == DTPROC_EEXITED || err == DTPROC_EKILLED || err == DTPROC_ELOST
@@ -224,6 +223,7 @@ static int wants_victims(const struct dtproc *d)
 /* What it loads from now on gets its probes.  Errors are told and hurt nobody (E3). */
 static int follow_linker(struct dtproc_proc *p, void *arg)
 {
+	struct dtproc *d = arg;
 	CLEAN(hold_leave) struct hold_guard g = hold_enter(p);
 	struct dtproc_proc_status st;
 	int err = hold_follow_linker(p);
@@ -231,10 +231,12 @@ static int follow_linker(struct dtproc_proc *p, void *arg)
 	dtproc_proc_status(p, &st);
 	if (st.run >= DTPROC_EXITED)
 		return 0;
+	if (cg_names_addresses(d->cg) && trace_names_update(d, p))
+		hold_notice_error(p, err_text());
 	if (err < 0 && err != DTPROC_ESTATE)
 		hold_notice_error(p, err_text());
 	if (st.run != DTPROC_IDLE) /* it ran since it was looked at */
-		trace_refresh(arg, p, HOLD_OBJECTS);
+		trace_refresh(d, p, HOLD_OBJECTS);
 	return 0;
 }
 

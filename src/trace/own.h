@@ -42,6 +42,7 @@ struct trace_timer {
 enum trace_phase { TRACE_COMPILING, TRACE_MATCHED, TRACE_GOING, TRACE_STOPPED };
 
 struct trace_table; /* aggregate.h */
+struct trace_space; /* names.c: what is and was mapped in a victim */
 struct trace_drain; /* drain.c: what was taken from the rings and not printed yet */
 
 struct dtproc {
@@ -51,7 +52,9 @@ struct dtproc {
 	struct probe_table *probes;
 	struct probe_table *typing; /* types.c: keeps objects open that types are of */
 	VEC(uint64_t) args_of;      /* by clause: what its args[] are; 0: not known */
-	struct probe_table *seen;   /* by dtproc_each_probe(): keeps objects open */
+	pthread_mutex_t names_lock; /* names.c; it comes last */
+	VEC(struct trace_space *) spaces;
+	struct probe_table *seen; /* by dtproc_each_probe(): keeps objects open */
 	struct engine_set *engines;
 	pthread_mutex_t lock; /* refresh.c; recursive */
 	enum trace_phase phase;
@@ -168,6 +171,11 @@ struct trace_value {
 	const void *bytes; /* memory of `n_bytes`: an array or a float */
 	uint32_t n_bytes;
 	uint8_t size, is_signed;
+	/* A stack (RT_WHOSE, then PCs) or an address with a name; not aligned.  NULL:
+	 * none. */
+	const void *words;
+	uint32_t n_words;
+	uint8_t is_stack, form; /* enum cg_address */
 	/* For %@ of what is no number: prints it; NULL: a number. */
 	void (*print)(const void *arg, FILE *out);
 	const void *arg;
@@ -177,16 +185,34 @@ struct trace_values {
 	const struct trace_value *at, *aggs;
 	unsigned n, n_aggs;
 	struct dtproc *session; /* for %a; NULL: no names */
-	pid_t pid;              /* whose addresses they are; 0: $target's; */
-	uint64_t when;          /* at that time, CLOCK_MONOTONIC; 0: now */
+	pid_t pid;              /* whose addresses they are; 0: $target's */
 };
 void trace_format(const struct lang_format *, const struct trace_values *, FILE *out);
-/* address.c: "libc.so.6`malloc+0x10" or "0x7f..."; pid 0: $target. */
+/* stacks.c: what is mapped from `when` on; a process's number where it lives. */
+struct stack_space;
+int trace_space_update(
+	struct stack_space *, const struct victim_maps *, uint64_t when) MUST_USE;
+pid_t trace_inner_pid(pid_t);
+/* names.c: what is mapped in a victim now; its handle is locked. */
+int trace_names_update(struct dtproc *, struct dtproc_proc *) MUST_USE;
+void trace_names_free(struct dtproc *);
+/* Makes words of one field equal where their names are. */
+void trace_names_canonical(
+	struct dtproc *, const struct cg_field *, uint64_t *words, size_t n);
+/* "libc.so.6`malloc+0x10" or "0x7f..."; pid 0: $target. */
 void trace_address_text(
-	struct dtproc *, pid_t pid, uint64_t when, uint64_t addr, char *buf, size_t size);
-/* Before a victim runs (on): what it has mapped is known behind its end, if anybody asks.
- */
-void trace_look(struct dtproc *, struct dtproc_proc *);
+	struct dtproc *, pid_t pid, uint64_t addr, char *buf, size_t size);
+/* An address with a name as text; a stack, a frame a line. */
+void trace_named_text(
+	struct dtproc *, const struct trace_value *, char *buf, size_t size);
+#define TRACE_NAME_MAX 1024
+/* A field of such a kind at `p` (NULL: it is not sound) as a value; 0: another kind. */
+int trace_value_named(const struct cg_field *, const void *p, struct trace_value *);
+/* Bytes of a field in a row's key (aggregate.h), which lies at `k`. */
+size_t trace_key_bytes(const struct cg_field *, const void *k);
+/* `indent` 0: as option stackindent says. */
+void trace_print_stack(
+	struct dtproc *, const struct trace_value *, int indent, FILE *out);
 /* A number as trace() and keys show it: in a column for its type. */
 void trace_print_number(const struct trace_value *, FILE *out);
 /* How wide that is. */

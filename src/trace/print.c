@@ -64,6 +64,8 @@ static struct trace_value value_of(struct dtproc *d, const struct cg_field *f,
 
 	if (f->kind == CG_INT) {
 		v.number = trace_field_number(f, base, len);
+	} else if (f->kind == CG_STACK || f->kind == CG_ADDRESS) {
+		trace_value_named(f, bytes_of(f, base, len, f->size), &v);
 	} else if (f->kind == CG_BYTES) {
 		v.bytes = bytes_of(f, base, len, f->bytes);
 		v.n_bytes = v.bytes ? f->bytes : 0;
@@ -102,6 +104,15 @@ static void print_trace(struct dtproc *d, const struct cg_action *a, const void 
 
 	if (print_bytes(d, &a->fields[0], payload, len, out))
 		return;
+	if (v.is_stack) {
+		trace_print_stack(d, &v, 0, out);
+		return;
+	}
+	if (v.words) {
+		trace_named_text(d, &v, buf, sizeof buf);
+		fprintf(out, "  %-50s", buf);
+		return;
+	}
 	if (v.text)
 		fprintf(out, quiet ? "%s" : "  %-33s", v.text);
 	else if (quiet && v.is_signed)
@@ -118,7 +129,7 @@ static void print_printf(struct dtproc *d, const struct rt_record *r,
 	char room[RT_RECORD_MAX + LANG_ARGS_MAX], *buf = room;
 	struct trace_value values[LANG_ARGS_MAX];
 	struct trace_values v = {
-		.at = values, .session = d, .pid = r->pid, .when = r->timestamp};
+		.at = values, .session = d, .pid = r->pid};
 
 	v.n = a->n_fields < LANG_ARGS_MAX ? a->n_fields : LANG_ARGS_MAX;
 	for (unsigned i = 0; i < v.n; i++) {

@@ -99,7 +99,6 @@ static int refresh(struct fresh *f, enum hold_change what)
 		n = engine_refresh(d->engines, f->proc, note_refusal, f);
 	if (n >= 0)
 		n = trace_drain_grow(d);
-	trace_look(d, f->proc);
 	return n < 0 ? (int)n : 0;
 }
 
@@ -136,6 +135,8 @@ void trace_refresh(struct dtproc *d, struct dtproc_proc *p, enum hold_change wha
 	if (d->phase != TRACE_GOING)
 		return;
 	err = refresh(&f, what);
+	if (!err && cg_names_addresses(d->cg))
+		err = trace_names_update(d, p);
 	if (is_end(err)) /* its end is told, or its next image armed */
 		return;
 	if (err || f.refused)

@@ -56,14 +56,22 @@ static unsigned flags_of(const struct trace_options *o)
 	       (trace_option_on(o, TRACE_PSPEC) ? LANG_PSPEC : 0);
 }
 
+/* How deep stacks are that do not say it. */
+static void set_frames(struct dtproc *d)
+{
+	cg_set_frames(d->cg, (uint32_t)d->options.at[TRACE_USTACKFRAMES].number,
+		(uint32_t)d->options.at[TRACE_JSTACKFRAMES].number);
+}
+
 /* A #pragma D option. */
 static int set_option(void *arg, const char *name, const char *value, unsigned *flags)
 {
-	struct trace_options *o = arg;
-	int err = trace_options_set(o, name, value);
+	struct dtproc *d = arg;
+	int err = trace_options_set(&d->options, name, value);
 
 	if (!err)
-		*flags = flags_of(o) | (*flags & LANG_EMPTY); /* of a library */
+		*flags = flags_of(&d->options) | (*flags & LANG_EMPTY); /* of a library */
+	set_frames(d);
 	return err;
 }
 
@@ -81,12 +89,13 @@ static int compile(struct dtproc *d, struct trace_script *s, const char *name,
 		.flags = flags_of(&d->options) | flags,
 		.types = &types,
 		.set_option = set_option,
-		.option_arg = &d->options};
+		.option_arg = d};
 	int err;
 
 	if (!args)
 		return err_nomem("arguments");
 	args[0] = (char *)name;
+	set_frames(d);
 	for (int i = 0; i < argc; i++)
 		args[i + 1] = argv[i];
 	err = cg_compile(d->cg, &source, &s->code);

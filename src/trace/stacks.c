@@ -38,7 +38,7 @@ static ssize_t read_victim(void *arg, dtproc_addr at, void *buf, size_t len)
 }
 
 /* The process's number where it lives, by which a JIT calls its files. */
-static pid_t inner_pid(pid_t pid)
+pid_t trace_inner_pid(pid_t pid)
 {
 	char path[48], text[8192];
 	const char *line, *last;
@@ -71,7 +71,7 @@ static int get_names(struct dtproc_proc *p, struct names **out)
 	if (!n)
 		return err_nomem("names");
 	options.pid = dtproc_proc_pid(p);
-	options.inner = inner_pid(options.pid);
+	options.inner = trace_inner_pid(options.pid);
 	err = stack_space_create(&options, &n->view.space);
 	if (err) {
 		free(n);
@@ -103,7 +103,8 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-static int take_maps(struct names *n, const struct victim_maps *maps)
+int trace_space_update(
+	struct stack_space *space, const struct victim_maps *maps, uint64_t when)
 {
 	CLEAN_FREE struct stack_map *list = calloc(maps->n + 1, sizeof *list);
 
@@ -115,7 +116,7 @@ static int take_maps(struct names *n, const struct victim_maps *maps)
 		list[i] = (struct stack_map){m->start, m->end, m->offset, m->dev,
 			m->inode, (m->flags & VICTIM_MAP_EXEC) != 0, m->path};
 	}
-	return stack_space_update(n->view.space, list, maps->n, now_ns());
+	return stack_space_update(space, list, maps->n, when);
 }
 
 /* Looks at the maps; of a victim at its end what was seen before has to do. */
@@ -131,7 +132,7 @@ static int refresh(struct dtproc_proc *p, struct names *n)
 	err = hold_maps(p, &maps);
 	if (err)
 		return n->looked ? 0 : err;
-	err = take_maps(n, &maps);
+	err = trace_space_update(n->view.space, &maps, now_ns());
 	victim_maps_free(&maps);
 	if (err)
 		return err;

@@ -237,7 +237,7 @@ static int take_map(const struct victim_map *m, dtproc_addr to, struct victim_ma
 	char *path = m->start < to ? strdup(m->path) : NULL;
 
 	if (m->start >= to)
-		return err_set(DTPROC_ERANGE, "no code is mapped there");
+		return err_set(DTPROC_ERANGE, "nothing is mapped there");
 	if (!path)
 		return err_nomem("a mapping");
 	*out = *m;
@@ -245,29 +245,39 @@ static int take_map(const struct victim_map *m, dtproc_addr to, struct victim_ma
 	return 0;
 }
 
-/* As victim_maps_code(), by a descriptor of maps; ESYS: the kernel cannot be asked. */
-static int query_code(int fd, dtproc_addr from, dtproc_addr to, struct victim_map *out)
+/* A mapping as the flags of a question say; ESYS: the kernel cannot be asked. */
+static int query(
+	int fd, unsigned flags, dtproc_addr from, dtproc_addr to, struct victim_map *out)
 {
-	char text[QUERY_NAME_MAX + 1];
+	char text[QUERY_NAME_MAX + 1] = "";
 	struct procmap q = {.size = sizeof q,
-		.flags = QUERY_CODE,
+		.flags = flags,
 		.addr = from,
 		.name_size = QUERY_NAME_MAX,
 		.name_addr = (uintptr_t)text};
 
 	if (ioctl(fd, PROCMAP_ASK, &q) < 0)
-		return errno == ENOENT ? err_set(DTPROC_ERANGE, "no code is mapped there")
+		return errno == ENOENT ? err_set(DTPROC_ERANGE, "nothing is mapped there")
 				       : DTPROC_ESYS;
-	if (q.name_size == 0)
-		return DTPROC_ESYS;
 	struct victim_map m = {.start = q.start,
 		.end = q.end,
 		.offset = q.offset,
 		.dev = makedev(q.dev_major, q.dev_minor),
 		.inode = q.inode,
 		.flags = (unsigned)q.map_flags & 15};
-	name(&m, text, strnlen(text, QUERY_NAME_MAX));
+	name(&m, text, q.name_size ? strnlen(text, QUERY_NAME_MAX) : 0);
 	return take_map(&m, to, out);
+}
+
+/* As victim_maps_code(), by a descriptor of maps. */
+static int query_code(int fd, dtproc_addr from, dtproc_addr to, struct victim_map *out)
+{
+	return query(fd, QUERY_CODE, from, to, out);
+}
+
+int victim_maps_ask(int fd, dtproc_addr at, struct victim_map *out)
+{
+	return query(fd, 0, at, at + 1, out);
 }
 
 static int search_code(

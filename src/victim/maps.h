@@ -50,6 +50,11 @@ int victim_maps_code(
 	pid_t pid, dtproc_addr from, dtproc_addr to, struct victim_map *out) MUST_USE;
 void victim_map_free(struct victim_map *);
 /*
+ * The mapping that holds an address, of whatever kind, by a descriptor of
+ * victim_maps_open(); as above.  ESYS: the kernel cannot be asked for one (Linux 6.11).
+ */
+int victim_maps_ask(int fd, dtproc_addr at, struct victim_map *out) MUST_USE;
+/*
  * Forgets what was mapped in [from, to) and puts the code there that is mapped now; `fd`
  * is one of victim_maps_open().
  */

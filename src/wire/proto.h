@@ -26,7 +26,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WIRE_VERSION 4u
+#define WIRE_VERSION 5u
 #define WIRE_MAGIC 0x64747077u /* "dtpw" */
 #define WIRE_TEXT_MAX 400
 
@@ -142,6 +142,7 @@ struct wire_event {
 	uint32_t kind, seq;
 	int32_t tid, code;
 	uint32_t state, generation;
+	uint32_t epoch, pad; /* of what is mapped: grows when something has left */
 	uint64_t addr;
 	union {
 		char text[WIRE_TEXT_MAX];

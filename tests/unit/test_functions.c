@@ -271,8 +271,7 @@ static void test_own_memory_ends(void **state)
 static void test_refused(void **state)
 {
 	static const char *const names[] = {"mutex_owned(0)", "curthread", "errno",
-		"stack()", "panic()", "chill(1)", "curpsinfo->pr_pid", "ustack()",
-		"ucaller", "zonename"};
+		"stack()", "panic()", "chill(1)", "curpsinfo->pr_pid", "zonename"};
 	char text[128];
 
 	for (size_t i = 0; i < COUNT_OF(names); i++) {

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Stacks for programs: the unwinder is a module (base/unwind.h), loaded when a program
+ * first asks for one, by the thread's hit that runs it.
+ */
+#include "keeper.h"
+#include "ptrace.h"
+
+#include <base/unwind.h>
+
+#include <dlfcn.h>
+#include <string.h>
+
+static const struct unwind_module *load(void)
+{
+	void *so = dlopen(UNWIND_FILE, RTLD_NOW | RTLD_LOCAL);
+	const struct unwind_module *m = so ? dlsym(so, UNWIND_SYMBOL) : NULL;
+
+	if (!m)
+		err_set(DTPROC_EKEEPER, "stacks cannot be walked: %s", dlerror());
+	else if (m->version != UNWIND_VERSION)
+		err_set(DTPROC_EKEEPER,
+			"stacks cannot be walked: %s is of version %u, not %u",
+			UNWIND_FILE, m->version, UNWIND_VERSION);
+	else
+		return m;
+	return NULL;
+}
+
+static long read_victim(void *arg, uint64_t addr, void *buf, size_t len)
+{
+	return sites_read(arg, addr, buf, len);
+}
+
+static pid_t live_of(void *arg)
+{
+	return live_tid(arg);
+}
+
+/* Is there an unwinder?  That there is none is told once. */
+static int ready(struct keeper *k)
+{
+	const struct unwind_host host = {k, read_victim, live_of};
+
+	if (k->unwind.tried)
+		return k->unwind.state != NULL;
+	k->unwind.tried = 1;
+	k->unwind.module = load();
+	if (k->unwind.module)
+		k->unwind.state = k->unwind.module->open(&host);
+	if (k->unwind.state)
+		return 1;
+	if (k->unwind.module)
+		err_nomem("an unwinder");
+	events_error(k);
+	return 0;
+}
+
+/* The registers of a stopped task, with the PC that the program would have. */
+static int task_regs(struct keeper *k, struct task *t, const struct site *s,
+	struct user_regs_struct *out)
+{
+	dtproc_addr pc;
+
+	if (pt_get_regs(t->tid, out))
+		return -1;
+	if (s)
+		arch_set(out, ARCH_PC, s->addr);
+	else if (site_of_slot(k, arch_get(out, ARCH_PC), &pc))
+		arch_set(out, ARCH_PC, pc);
+	return 0;
+}
+
+int unwind_task(struct keeper *k, struct task *t, const struct site *s, uint64_t *pcs,
+	size_t room)
+{
+	struct user_regs_struct regs;
+
+	if (!ready(k) || task_regs(k, t, s, &regs))
+		return -1;
+	return (int)k->unwind.module->walk(k->unwind.state, &regs, pcs, room);
+}
+
+void unwind_forget(struct keeper *k)
+{
+	k->epoch++;
+	if (k->unwind.state)
+		k->unwind.module->forget(k->unwind.state);
+}
