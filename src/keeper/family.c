@@ -9,6 +9,7 @@
  */
 #include "keeper.h"
 #include "ptrace.h"
+#include "unwind.h"
 
 #include <base/same.h>
 

@@ -7,6 +7,7 @@
  */
 #include "keeper.h"
 #include "ptrace.h"
+#include "unwind.h"
 
 #include <errno.h>
 #include <fcntl.h>

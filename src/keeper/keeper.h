@@ -220,11 +220,7 @@ struct keeper {
 	} linker;
 
 	uint32_t epoch; /* of what is mapped: it grows when something has left */
-	struct {
-		uint8_t tried; /* it was loaded, or there is none */
-		const struct unwind_module *module;
-		struct unwind *state; /* NULL: stacks cannot be walked */
-	} unwind;
+	struct unwinder *unwinder; /* unwind.c; NULL: nobody has asked for a stack */
 
 	struct {
 		struct hash here;      /* by address: struct recall_object */
@@ -494,17 +490,6 @@ int guard_fits(struct keeper *);
 void guard_remove(struct keeper *);
 /* Is this action that of a guard, ours or of a keeper that died? */
 int guard_is(struct keeper *, const struct arch_action *);
-
-/* ----------------------------------------------------------------- unwind.c */
-
-/*
- * The PCs of a stopped task's frames, the innermost first; `s`: the site that it stands
- * on, or NULL.  How many, or -1: stacks cannot be walked, or the task is at its end.
- */
-int unwind_task(
-	struct keeper *, struct task *, const struct site *s, uint64_t *pcs, size_t room);
-/* Something that was mapped is not any more. */
-void unwind_forget(struct keeper *);
 
 /* --------------------------------------------------------------- hit.c, &c. */
 

@@ -14,6 +14,7 @@
  * hears of it.
  */
 #include "recall.h"
+#include "unwind.h"
 
 #include <limits.h>
 #include <stdio.h>

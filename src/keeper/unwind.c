@@ -3,13 +3,13 @@
  * Stacks for programs: the unwinder is a module (base/unwind.h), loaded when a program
  * first asks for one, by the thread's hit that runs it.
  */
-#include "keeper.h"
+#include "unwind.h"
 #include "ptrace.h"
 
 #include <base/unwind.h>
 
 #include <dlfcn.h>
-#include <string.h>
+#include <stdlib.h>
 
 static const struct unwind_module *load(void)
 {
@@ -37,23 +37,30 @@ static pid_t live_of(void *arg)
 	return live_tid(arg);
 }
 
-/* Is there an unwinder?  That there is none is told once. */
-static int ready(struct keeper *k)
+struct unwinder {
+	const struct unwind_module *module;
+	struct unwind *state; /* NULL: stacks cannot be walked */
+};
+
+/* That there is none is told once. */
+static struct unwinder *unwinder_of(struct keeper *k)
 {
 	const struct unwind_host host = {k, read_victim, live_of};
 
-	if (k->unwind.tried)
-		return k->unwind.state != NULL;
-	k->unwind.tried = 1;
-	k->unwind.module = load();
-	if (k->unwind.module)
-		k->unwind.state = k->unwind.module->open(&host);
-	if (k->unwind.state)
-		return 1;
-	if (k->unwind.module)
-		err_nomem("an unwinder");
-	events_error(k);
-	return 0;
+	if (k->unwinder)
+		return k->unwinder;
+	k->unwinder = calloc(1, sizeof *k->unwinder);
+	if (!k->unwinder)
+		return NULL;
+	k->unwinder->module = load();
+	if (k->unwinder->module)
+		k->unwinder->state = k->unwinder->module->open(&host);
+	if (!k->unwinder->state) {
+		if (k->unwinder->module)
+			err_nomem("an unwinder");
+		events_error(k);
+	}
+	return k->unwinder;
 }
 
 /* The registers of a stopped task, with the PC that the program would have. */
@@ -74,16 +81,17 @@ static int task_regs(struct keeper *k, struct task *t, const struct site *s,
 int unwind_task(struct keeper *k, struct task *t, const struct site *s, uint64_t *pcs,
 	size_t room)
 {
+	const struct unwinder *u = unwinder_of(k);
 	struct user_regs_struct regs;
 
-	if (!ready(k) || task_regs(k, t, s, &regs))
+	if (!u || !u->state || task_regs(k, t, s, &regs))
 		return -1;
-	return (int)k->unwind.module->walk(k->unwind.state, &regs, pcs, room);
+	return (int)u->module->walk(u->state, &regs, pcs, room);
 }
 
 void unwind_forget(struct keeper *k)
 {
 	k->epoch++;
-	if (k->unwind.state)
-		k->unwind.module->forget(k->unwind.state);
+	if (k->unwinder && k->unwinder->state)
+		k->unwinder->module->forget(k->unwinder->state);
 }

@@ -335,8 +335,8 @@ static int check_trace(struct unit *u, struct lang_node *call)
 							   : "D_TRACE_DYN",
 			"printa() prints it",
 			"%s( ) may not be applied to a dynamic expression", call->text);
-	if (!lang_type_is_scalar(t) && !lang_type_is_bytes(t) &&
-		!lang_type_is_trace(t) && t->kind != LANG_T_STRING)
+	if (!lang_type_is_scalar(t) && !lang_type_is_bytes(t) && !lang_type_is_trace(t) &&
+		t->kind != LANG_T_STRING)
 		return fail(u, call->args->at,
 			call->func->code == LANG_ACT_PRINT ? "D_PRINT_VOID"
 							   : "D_TRACE_VOID",

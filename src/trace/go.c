@@ -4,7 +4,6 @@
  * matched, everything is armed, BEGIN fires, and only then the victims run.
  */
 #include <base/clean.h>
-#include <base/clean.h>
 #include <string.h>
 #include <sys/timerfd.h>
 #include "own.h"
@@ -163,9 +162,8 @@ void trace_each_client(struct dtproc *d, void (*fn)(struct rt_client *))
 
 static int let_run(struct dtproc_proc *p, void *arg)
 {
-	int err;
+	int err = dtproc_proc_continue(p);
 
-	err = dtproc_proc_continue(p);
 	/* One that came to its end is told by its notice. */
 	return err == DTPROC_EEXITED || err == DTPROC_EKILLED || err == DTPROC_ELOST
 		       ? 0

@@ -128,8 +128,7 @@ static void print_printf(struct dtproc *d, const struct rt_record *r,
 {
 	char room[RT_RECORD_MAX + LANG_ARGS_MAX], *buf = room;
 	struct trace_value values[LANG_ARGS_MAX];
-	struct trace_values v = {
-		.at = values, .session = d, .pid = r->pid};
+	struct trace_values v = {.at = values, .session = d, .pid = r->pid};
 
 	v.n = a->n_fields < LANG_ARGS_MAX ? a->n_fields : LANG_ARGS_MAX;
 	for (unsigned i = 0; i < v.n; i++) {
