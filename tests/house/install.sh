@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # install.sh BUILD: what `make install` lays out works where it lies: the command finds
-# its library and keeper, a program is built against header and dtproc.pc alone.
+# its library and keeper, that its unwinder, a program is built against header and dtproc.pc alone.
 build=$1
 root=$(realpath "$(dirname "$0")/../..")
 tree=$(mktemp -d) || exit 1
@@ -24,10 +24,11 @@ for file in "$command" "$library" "$header" "$keeper" "$page"; do
 done
 export LD_LIBRARY_PATH="${library%/*}"
 
-# It traces, with the tree's own keeper.
+# It traces, with the tree's own keeper and unwinder.
 # shellcheck disable=SC2016
-out=$("$command" -q -n 'pid$target:libc:malloc:entry { @ = count(); }' -c 'ls -d /' 2>&1) ||
-	fail "the installed command: $out"
+out=$("$command" -q -n 'pid$target:libc:malloc:entry { @[ustack()] = count(); }' \
+	-c 'ls -d /' 2>&1) || fail "the installed command: $out"
+echo "$out" | grep -q '`__libc_start_main' || fail "it walks no stacks: $out"
 
 PKG_CONFIG_PATH=${library%/*}/pkgconfig
 PKG_CONFIG_SYSROOT_DIR=$tree
