@@ -285,6 +285,8 @@ enum dtproc_frame_flags {
 	DTPROC_FRAME_SIGNAL = 1 << 1, /* the kernel made this frame, for a signal */
 	DTPROC_FRAME_POINTER = 1 << 2, /* found by a frame pointer */
 	DTPROC_FRAME_GUESS = 1 << 3,   /* by a look at the stack: it may be wrong */
+	DTPROC_FRAME_CUT =
+		1 << 4, /* in a snapshot, the last: what called it is not known */
 };
 
 struct dtproc_frame {
@@ -305,6 +307,39 @@ DTPROC_API DTPROC_MUST_USE long dtproc_proc_threads(
  */
 DTPROC_API DTPROC_MUST_USE long dtproc_proc_stack(
 	struct dtproc_proc *, pid_t tid, struct dtproc_frame *frames, size_t room);
+
+/*
+ * The stacks of all threads of one instant: copied in one stop, to be walked behind it. A
+ * snapshot belongs to one thread at a time, and needs no handle.
+ */
+struct dtproc_snapshot;
+/*
+ * Of a process.  A victim that idles stays so; one that runs is stopped for the copying
+ * alone.  Of each thread at most the innermost MiB is copied, and less with more than 32
+ * threads (32 KiB with 1,000).  Locks the handle.  May block: as dtproc_proc_stop().
+ * ESTATE: the handle is read-only.
+ */
+DTPROC_API DTPROC_MUST_USE int dtproc_proc_snapshot(
+	struct dtproc_proc *, struct dtproc_snapshot **out);
+/* Of a core file.  EELF: it is none of this CPU; ENOSYM: it cannot be opened. */
+DTPROC_API DTPROC_MUST_USE int dtproc_core_snapshot(
+	const char *path, struct dtproc_snapshot **out);
+DTPROC_API void dtproc_snapshot_free(struct dtproc_snapshot *); /* NULL: nothing */
+/* The process's number and name; 0 and "" where a core file does not tell. */
+DTPROC_API pid_t dtproc_snapshot_pid(const struct dtproc_snapshot *);
+DTPROC_API const char *dtproc_snapshot_name(const struct dtproc_snapshot *);
+/* How many threads there are, and the ID of each: by ID, or the one that died first. */
+DTPROC_API size_t dtproc_snapshot_threads(const struct dtproc_snapshot *);
+DTPROC_API pid_t dtproc_snapshot_tid(const struct dtproc_snapshot *, size_t i);
+/*
+ * The stack of the i-th, as dtproc_proc_stack(); 0: it could not be stopped.  May block:
+ * for the files that are read.
+ */
+DTPROC_API DTPROC_MUST_USE long dtproc_snapshot_stack(
+	struct dtproc_snapshot *, size_t i, struct dtproc_frame *frames, size_t room);
+/* Names an address: 1; 0: nothing is known of it.  The texts stay as long as it does. */
+DTPROC_API int dtproc_snapshot_symbol(
+	struct dtproc_snapshot *, dtproc_addr, struct dtproc_symbol *out);
 
 /* ------------------------------------------------------------- notifications */
 

@@ -62,6 +62,32 @@ double cmd_late_ms(uint64_t since);
 /* `dtproc stop PID` and its like: the status to end with; -1: it is none of them. */
 int cmd_tool(int argc, char **argv);
 
+/* Such an argument: a number that a process may have; -1: it is none. */
+int cmd_parse_pid(const char *arg, pid_t *pid);
+/* "cannot VERB WHAT: WHY"; -1. */
+int cmd_failed(const char *verb, const char *what, const char *why);
+/* `dtproc stack`: the arguments behind the word. */
+int cmd_stack(char **args);
+/* `dtproc maps`, `threads`, `files`, `tree` (proctools.c). */
+int cmd_look(const char *tool, char **args);
+
+/* A file of /proc/PID, or /proc/PID/task/TID for `tid` not 0: NULL, with errno. */
+FILE *cmd_proc_open(pid_t pid, pid_t tid, const char *file);
+/* What the kernel tells of a thread. */
+struct cmd_task {
+	pid_t pid, tid;
+	char name[64]; /* what may not be printed is a dot */
+	char state;    /* R, S, D, T, t, Z ...; '?': it is gone */
+	double cpu;    /* seconds, user and system */
+	pid_t parent;
+};
+int cmd_task_read(pid_t pid, pid_t tid, struct cmd_task *out);
+/* All of a process, by ID; the caller frees.  NULL: errno tells. */
+struct cmd_task *cmd_tasks(pid_t pid, size_t *n);
+const char *cmd_state_word(char state);
+/* The command line, at most `room` bytes of it; the name in brackets without one. */
+void cmd_command(pid_t pid, char *out, size_t room);
+
 /* ---------------------------------------------------------------- stopped.c */
 
 /* From now on victims may be stopped: output is kept, Ctrl-Z waits. */

@@ -55,7 +55,10 @@ void cmd_usage(FILE *f)
 		"\t[-f [[ provider: ] module: ] func %s]\n"
 		"\t[-n [[[ provider: ] module: ] func: ] name %s]\n"
 		"\t[-i probe-id %s] [ args ... ]\n"
-		"       dtproc stop | run | wait [-v] pid...\n\n",
+		"       dtproc stop | run | wait [-v] pid...\n"
+		"       dtproc stack [--format text|json|folded] pid|core...\n"
+		"       dtproc maps | threads | files pid...\n"
+		"       dtproc tree [pid...]\n\n",
 		act, act, act, act, act);
 	fputs("\tpredicate -> '/' D-expression '/'\n"
 	      "\t   action -> '{' D-statements '}'\n\n"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * dtproc stop | run | wait PID...: what pstop, prun and pwait are elsewhere.
+ * dtproc stop | run | wait PID...: what pstop, prun and pwait are elsewhere; and the
+ * choice of all such tools.
  *
  * Nothing is held for it: signals do, sent through a pidfd, so that none reaches a later
  * process with that number.  What stop stops is stopped as by SIGSTOP from anybody (rule
@@ -25,13 +26,13 @@ struct target {
 	int fd; /* pidfd */
 };
 
-static int failed(const char *verb, const char *what, const char *why)
+int cmd_failed(const char *verb, const char *what, const char *why)
 {
 	cmd_error("cannot %s %s: %s", verb, what, why);
 	return -1;
 }
 
-static int parse_pid(const char *arg, pid_t *pid)
+int cmd_parse_pid(const char *arg, pid_t *pid)
 {
 	char *end;
 	long n;
@@ -44,14 +45,14 @@ static int parse_pid(const char *arg, pid_t *pid)
 
 static int open_target(const char *verb, const char *arg, struct target *t)
 {
-	if (parse_pid(arg, &t->pid))
-		return failed(verb, arg, "that is no process ID");
+	if (cmd_parse_pid(arg, &t->pid))
+		return cmd_failed(verb, arg, "that is no process ID");
 	if (t->pid == getpid())
-		return failed(verb, arg, "that is dtproc itself");
+		return cmd_failed(verb, arg, "that is dtproc itself");
 	t->fd = pidfd_open(t->pid, 0);
 	if (t->fd >= 0)
 		return 0;
-	return failed(verb, arg,
+	return cmd_failed(verb, arg,
 		errno == ESRCH                       ? "no such process"
 		: errno == EINVAL || errno == ENOENT ? "that is a thread, not a process"
 						     : strerror(errno));
@@ -101,8 +102,9 @@ static int becomes(const struct target *t, int wanted)
 
 static int send(const struct target *t, const char *verb, const char *arg, int sig)
 {
-	return pidfd_send_signal(t->fd, sig, NULL, 0) ? failed(verb, arg, strerror(errno))
-						      : 0;
+	return pidfd_send_signal(t->fd, sig, NULL, 0)
+		       ? cmd_failed(verb, arg, strerror(errno))
+		       : 0;
 }
 
 static int stop(const struct target *t, const char *arg)
@@ -110,14 +112,14 @@ static int stop(const struct target *t, const char *arg)
 	char state = state_of(t->pid);
 
 	if (state == 'Z' || state == 'X')
-		return failed("stop", arg, "it has ended");
+		return cmd_failed("stop", arg, "it has ended");
 	if (state == 'T') {
 		cmd_error("pid %s is stopped already", arg);
 		return 0;
 	}
 	if (send(t, "stop", arg, SIGSTOP))
 		return -1;
-	return becomes(t, STANDS) ? 0 : failed("stop", arg, "it goes on");
+	return becomes(t, STANDS) ? 0 : cmd_failed("stop", arg, "it goes on");
 }
 
 static int run(const struct target *t, const char *arg)
@@ -134,7 +136,7 @@ static int run(const struct target *t, const char *arg)
 		return 0;
 	snprintf(why, sizeof why, "its tracer holds it, pid %ld",
 		status_of(t->pid, "TracerPid:", &c));
-	return failed("run", arg, why);
+	return cmd_failed("run", arg, why);
 }
 
 /* ---------------------------------------------------------------------- wait */
@@ -168,7 +170,7 @@ static int wait_all(struct target *t, size_t n, int verbose)
 	size_t left = n;
 
 	if (!p)
-		return failed("wait for", "so many", strerror(ENOMEM));
+		return cmd_failed("wait for", "so many", strerror(ENOMEM));
 	for (size_t i = 0; i < n; i++)
 		p[i] = (struct pollfd){.fd = t[i].fd, .events = POLLIN};
 	while (left && (poll(p, n, -1) > 0 || errno == EINTR)) {
@@ -218,7 +220,7 @@ static int work(const struct tool *tool, char **args, int verbose)
 		}
 	}
 	if (*args)
-		bad |= failed(tool->verb, *args, "too many") != 0;
+		bad |= cmd_failed(tool->verb, *args, "too many") != 0;
 	if (n)
 		bad |= wait_all(t, n, verbose) != 0;
 	return bad ? CMD_FATAL : CMD_OK;
@@ -226,8 +228,13 @@ static int work(const struct tool *tool, char **args, int verbose)
 
 int cmd_tool(int argc, char **argv)
 {
-	int verbose = 0;
+	int verbose = 0, status;
 
+	if (argc > 1 && strcmp(argv[1], "stack") == 0)
+		return cmd_stack(argv + 2);
+	status = argc > 1 ? cmd_look(argv[1], argv + 2) : -1;
+	if (status >= 0)
+		return status;
 	for (size_t i = 0; argc > 1 && i < sizeof tools / sizeof *tools; i++) {
 		const struct tool *tool = &tools[i];
 

@@ -101,6 +101,15 @@ int hold_threads(struct dtproc_proc *, struct wire_thread **out, size_t *n) MUST
 /* Registers of a thread while all are stopped.  ESTATE: it runs; ENOPROC: no such one. */
 int hold_regs(struct dtproc_proc *, pid_t tid, struct user_regs_struct *out) MUST_USE;
 
+/* Copies of the registers and the tops of stacks of all threads, of one instant. */
+struct hold_stacks {
+	struct wire_stack *at; /* the bytes of each, which are there, are at `offset` */
+	size_t n;
+	const unsigned char *bytes;
+};
+/* Stops a victim that runs for that moment.  The caller frees out->at, which is all. */
+int hold_stacks(struct dtproc_proc *, struct hold_stacks *out) MUST_USE;
+
 /*
  * Follows the run-time linker from now on, over every exec: what it loads or unloads is a
  * change (HOLD_OBJECTS).  1; 0: the program is static, or its linker is not found yet (it

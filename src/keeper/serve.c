@@ -2,6 +2,7 @@
 /* Requests: one function each, in the order of enum wire_op. */
 #include "keeper.h"
 #include "ptrace.h"
+#include "stacks.h"
 #include "recall.h"
 
 #include <errno.h>
@@ -350,20 +351,6 @@ static int op_write(struct keeper *k, struct call *c)
 	return 0;
 }
 
-static void list_threads(struct keeper *k, struct wire_thread *out, size_t *n)
-{
-	hash_each(&k->tasks, i) {
-		struct task *t = k->tasks.slots[i].value;
-		struct wire_thread w = {.tid = t->tid};
-		if (t->sharer)
-			continue;
-		w.stopped = t->run == TASK_STOPPED &&
-			    !pt_peek_user(t->tid, arch_user_offset(ARCH_PC), &w.pc) &&
-			    !pt_peek_user(t->tid, arch_user_offset(ARCH_SP), &w.sp);
-		out[(*n)++] = w;
-	}
-}
-
 static int op_threads(struct keeper *k, struct call *c)
 {
 	enum still was;
@@ -374,7 +361,7 @@ static int op_threads(struct keeper *k, struct call *c)
 		return code;
 	CLEAN_FREE struct wire_thread *out = calloc(k->tasks.n + 1, sizeof *out);
 	if (out)
-		list_threads(k, out, &n);
+		threads_list(k, out, &n);
 	still_end(k, was);
 	if (!out)
 		return err_nomem("a list of threads");
@@ -399,6 +386,27 @@ static int op_regs(struct keeper *k, struct call *c)
 			c->req->pid);
 	c->rep->count = sizeof regs;
 	return bulk_put(&regs, sizeof regs);
+}
+
+static int op_stacks(struct keeper *k, struct call *c)
+{
+	CLEAN(stacks_free) struct stacks s = {0};
+	enum still was;
+	int code = still_begin(k, c->req, &was);
+
+	if (code)
+		return code;
+	code = stacks_take(k, c->req->arg, &s);
+	still_end(k, was);
+	if (code)
+		return code;
+	c->rep->count = s.n;
+	c->rep->value = s.used;
+	code = bulk_put(s.at, s.n * sizeof *s.at);
+	if (!code && text_write(WIRE_FD_BULK, s.n * sizeof *s.at, s.bytes, s.used) !=
+			     (long)s.used)
+		code = err_errno(DTPROC_ESYS, errno, "cannot write to the bulk file");
+	return code;
 }
 
 static int op_linker(struct keeper *k, struct call *c)
@@ -442,6 +450,7 @@ static int (*const ops[WIRE_OP_COUNT])(struct keeper *, struct call *) = {
 	[WIRE_DETACH] = op_detach,
 	[WIRE_FINISH] = op_finish,
 	[WIRE_LINKER] = op_linker,
+	[WIRE_STACKS] = op_stacks,
 };
 
 /* --------------------------------------------------------------------- dispatch */

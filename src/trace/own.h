@@ -164,6 +164,10 @@ void trace_print_bytes(const void *bytes, size_t n, enum trace_bytes_form, FILE 
 void trace_print_typed(
 	const struct lang_type *type, const void *bytes, size_t n, FILE *out);
 
+/* stacks.c: enum dtproc_frame_flags of a frame that was walked. */
+struct stack_frame;
+unsigned trace_frame_flags(const struct stack_frame *);
+
 /* format.c: printf. */
 struct trace_value {
 	uint64_t number;

@@ -37,7 +37,6 @@ static ssize_t read_victim(void *arg, dtproc_addr at, void *buf, size_t len)
 	return dtproc_proc_read(arg, at, buf, len);
 }
 
-/* The process's number where it lives, by which a JIT calls its files. */
 pid_t trace_inner_pid(pid_t pid)
 {
 	char path[48], text[8192];
@@ -187,7 +186,7 @@ static int get_walker(struct names *n)
 	return err;
 }
 
-static unsigned flags_of(const struct stack_frame *f)
+unsigned trace_frame_flags(const struct stack_frame *f)
 {
 	return (f->exact ? DTPROC_FRAME_EXACT : 0u) |
 	       (f->signal ? DTPROC_FRAME_SIGNAL : 0u) |
@@ -232,6 +231,6 @@ long dtproc_proc_stack(
 
 	for (size_t i = 0; i < n; i++)
 		frames[i] = (struct dtproc_frame){
-			walked[i].pc, walked[i].cfa, flags_of(&walked[i])};
+			walked[i].pc, walked[i].cfa, trace_frame_flags(&walked[i])};
 	return (long)n;
 }

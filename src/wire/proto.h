@@ -25,6 +25,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/user.h>
 
 #define WIRE_VERSION 5u
 #define WIRE_MAGIC 0x64747077u /* "dtpw" */
@@ -66,6 +67,8 @@ enum wire_op {
 	WIRE_FINISH, /* arg: drop what remains and exit (also at hang-up) */
 	WIRE_LINKER, /* addr = r_brk, arg = r_debug, or 0: follows the run-time linker,
 			from how its lists are now */
+	WIRE_STACKS, /* arg = bytes of stack wanted of each thread
+			-> count = wire_stack in bulk, and value = bytes behind them */
 	WIRE_OP_COUNT,
 };
 
@@ -267,6 +270,17 @@ struct wire_thread {
 	uint32_t stopped; /* 1: pc and sp are valid */
 	uint64_t pc, sp;  /* as the program would see them (rule D6) */
 };
+
+/* A thread's registers, as the program would see them, and the top of its stack. */
+struct wire_stack {
+	int32_t tid;
+	uint32_t stopped; /* 1: what follows is valid */
+	uint64_t at, len; /* of the memory that was copied; len 0: none */
+	uint64_t offset;  /* of the copy, in the bytes behind the array */
+	struct user_regs_struct regs;
+};
+#define WIRE_STACK_BYTES (1u << 20)    /* of a thread, at the most */
+#define WIRE_STACKS_BYTES (192u << 20) /* of all */
 
 /* ------------------------------------------------------------------- ledger */
 

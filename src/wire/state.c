@@ -12,13 +12,13 @@
 
 /* clang-format off */
 static const uint8_t requests[WIRE_ST_COUNT][WIRE_OP_COUNT] = {
-	/*                  none start cont stop progs seg arm disarm write thr regs det fin link */
-	[WIRE_ST_START] =   {B,   D,    B,   B,   D,    D,  B,  B,     B,    B,  B,   D,  D,  B},
-	[WIRE_ST_IDLE] =    {B,   B,    D,   N,   D,    D,  D,  D,     D,    D,  D,   D,  D,  D},
-	[WIRE_ST_RUN] =     {B,   B,    N,   D,   D,    D,  D,  D,     D,    D,  B,   D,  D,  D},
-	[WIRE_ST_EVENT] =   {B,   B,    N,   D,   D,    D,  D,  D,     D,    D,  D,   D,  D,  D},
-	[WIRE_ST_STOPPED] = {B,   B,    N,   D,   D,    D,  D,  D,     D,    D,  D,   D,  D,  D},
-	[WIRE_ST_GONE] =    {B,   B,    N,   E,   E,    E,  E,  N,     E,    E,  E,   N,  D,  E},
+	/*                  none start cont stop progs seg arm disarm write thr regs det fin link stk */
+	[WIRE_ST_START] =   {B,   D,    B,   B,   D,    D,  B,  B,     B,    B,  B,   D,  D,  B,  B},
+	[WIRE_ST_IDLE] =    {B,   B,    D,   N,   D,    D,  D,  D,     D,    D,  D,   D,  D,  D,  D},
+	[WIRE_ST_RUN] =     {B,   B,    N,   D,   D,    D,  D,  D,     D,    D,  B,   D,  D,  D,  D},
+	[WIRE_ST_EVENT] =   {B,   B,    N,   D,   D,    D,  D,  D,     D,    D,  D,   D,  D,  D,  D},
+	[WIRE_ST_STOPPED] = {B,   B,    N,   D,   D,    D,  D,  D,     D,    D,  D,   D,  D,  D,  D},
+	[WIRE_ST_GONE] =    {B,   B,    N,   E,   E,    E,  E,  N,     E,    E,  E,   N,  D,  E,  E},
 };
 /* clang-format on */
 
@@ -74,7 +74,7 @@ const char *wire_op_name(uint32_t op)
 {
 	static const char *const names[] = {"none", "start", "continue", "stop",
 		"programs", "segment", "arm", "disarm", "write", "threads", "regs",
-		"detach", "finish", "linker"};
+		"detach", "finish", "linker", "stacks"};
 
 	return op < WIRE_OP_COUNT ? names[op] : "?";
 }
