@@ -128,6 +128,7 @@ static int refuse(int letter)
 		{'a', "anonymous tracing, before processes run, is a kernel's"},
 		{'A', "anonymous tracing, before processes run, is a kernel's"},
 		{'B', "buffers are not dumped"},
+		{'X', "the preprocessor has one mode"},
 		{'G', "programs with probes of sys/sdt.h need no object of ours"},
 	};
 
@@ -138,6 +139,37 @@ static int refuse(int letter)
 		}
 	cmd_error("option -%c is not built yet", letter);
 	return CMD_USAGE;
+}
+
+static int take_option(struct cmd_line *l, int letter, const char *arg);
+
+/* -x, and DTrace's options that are flags of the command here. */
+static int take_x(struct cmd_line *l, const char *arg)
+{
+	static const struct {
+		const char *name;
+		int letter;
+	} flags[] = {{"cpp", 'C'}, {"cpphdrs", 'H'}, {"define=", 'D'}, {"incdir=", 'I'},
+		{"libdir=", 'L'}, {"undef=", 'U'}};
+
+	for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
+		size_t len = strlen(flags[i].name);
+		int takes = flags[i].name[len - 1] == '=';
+
+		if (takes ? !strncmp(arg, flags[i].name, len)
+			  : !strcmp(arg, flags[i].name))
+			return take_option(l, flags[i].letter, arg + len);
+	}
+	return add_item(l, 'x', arg);
+}
+
+/* The option that a flag sets. */
+static const char *option_of(int letter)
+{
+	return letter == 'F'   ? "flowindent"
+	       : letter == 'q' ? "quiet"
+	       : letter == 'w' ? "destructive"
+			       : "zdefs";
 }
 
 /* -64 is what there is. */
@@ -173,10 +205,6 @@ static int take_option(struct cmd_line *l, int letter, const char *arg)
 		}
 		l->name = arg;
 		return -1;
-	case 'F':
-		return add_item(l, 'x', "flowindent");
-	case 'q':
-		return add_item(l, 'x', "quiet");
 	case 'S':
 		l->bytecode++;
 		return -1;
@@ -188,10 +216,11 @@ static int take_option(struct cmd_line *l, int letter, const char *arg)
 	case 'v':
 		l->verbose++;
 		return add_item(l, 'x', "verbose");
+	case 'F':
+	case 'q':
 	case 'w':
-		return add_item(l, 'x', "destructive");
 	case 'Z':
-		return add_item(l, 'x', "zdefs");
+		return add_item(l, 'x', option_of(letter));
 	case 'b':
 	case 'c':
 	case 'f':
@@ -201,12 +230,13 @@ static int take_option(struct cmd_line *l, int letter, const char *arg)
 	case 'p':
 	case 'P':
 	case 's':
-	case 'x':
 	case 'D':
 	case 'U':
 	case 'I':
 	case 'L':
 		return add_item(l, letter, arg);
+	case 'x':
+		return take_x(l, arg);
 	case '6':
 		return take_bits(arg);
 	case '?':

@@ -139,6 +139,7 @@ static const struct option_row mute[] = {
 	{.name = "linkmode",
 		.kind = OPTION_WORD,
 		.words = " kernel primary dynamic static "},
+	{.name = "nolibs", .kind = OPTION_FLAG},
 	{.name = "pgmax", .kind = OPTION_NUMBER, .most = INT32_MAX},
 	{.name = "preallocate", .kind = OPTION_SIZE, .most = UINT64_MAX},
 	{.name = "tregs", .kind = OPTION_NUMBER, .least = 1, .most = INT32_MAX},
@@ -150,21 +151,26 @@ static const struct option_row mute[] = {
 static const struct {
 	const char *name, *why;
 } refused[] = {
+	{"cpp", "the command does it before D is compiled: -C"},
+	{"cpphdrs", "the command does it before D is compiled: -H"},
+	{"cpppath", "the preprocessor is the cpp that PATH finds"},
 	{"core", "dtproc does not dump core at its end; gcore(1) does"},
 	{"cpu", "threads move between CPUs; a predicate /cpu == N/ does what it can"},
 	{"ctypes", "there are no C type containers to write; types come from DWARF"},
+	{"define", "the command does it before D is compiled: -D"},
 	{"debug", "the variable DTPROC_DEBUG does it (see CONTRIBUTING.md)"},
 	{"dtypes", "there are no D type containers to write"},
 	{"grabanon", "anonymous tracing, before processes run, is a kernel's"},
+	{"incdir", "the command does it before D is compiled: -I"},
 	{"ldpath", "there is no -G, which would link"},
+	{"libdir", "the command reads libraries before scripts: -L"},
 	{"linktype", "there is no -G, which would link"},
+	{"stdc", "the preprocessor has one mode"},
 	{"strip", "there is no -G, which would link"},
+	{"syslibdir", "there is no library but those of -L"},
 	{"tree", "-S prints the bytecode; trees are not printed"},
+	{"undef", "the command does it before D is compiled: -U"},
 };
-
-/* DTrace's that are not built yet. */
-static const char *const later[] = {"cpp", "cpphdrs", "cpppath", "define", "incdir",
-	"libdir", "nolibs", "stdc", "syslibdir", "undef"};
 
 const struct option_row *option_find(const char *name)
 {
@@ -182,9 +188,6 @@ const char *option_why_refused(const char *name)
 	for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
 		if (strcmp(refused[i].name, name) == 0)
 			return refused[i].why;
-	for (size_t i = 0; i < sizeof later / sizeof *later; i++)
-		if (strcmp(later[i], name) == 0)
-			return "this option is not built yet";
 	return NULL;
 }
 
