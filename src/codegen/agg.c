@@ -65,10 +65,63 @@ static uint32_t keys_into(struct gen *g, const struct lang_node *agg,
 	return base;
 }
 
+/* How much a bucket grows, when the call says so; NULL: by one. */
+static const struct lang_node *increment(const struct lang_node *call)
+{
+	const struct lang_node *a = call->args;
+	unsigned i = call->func->code == RT_AGG_QUANTIZE     ? 1
+		     : call->func->code == RT_AGG_LQUANTIZE  ? 4
+		     : call->func->code == RT_AGG_LLQUANTIZE ? 5
+							     : LANG_ARGS_MAX;
+
+	while (a && i--)
+		a = a->next;
+	return a;
+}
+
+/* Stores r0 into a word of the scratch memory. */
+static void keep(struct gen *g, uint32_t at)
+{
+	gen_code(g, BPF_C_STX | BPF_M_MEM | BPF_S_DW, R_SCRATCH, R0, (int)at, 0);
+}
+
+static void update_by(struct gen *g, const struct cg_agg *a, const struct lang_node *call,
+	struct place key)
+{
+	struct place by = {BPF_AREA_SCRATCH, gen_scratch(g, sizeof(struct rt_agg_by)),
+		sizeof(struct rt_agg_by)};
+
+	gen_expression(g, call->args);
+	keep(g, by.offset + offsetof(struct rt_agg_by, value));
+	gen_expression(g, increment(call));
+	keep(g, by.offset + offsetof(struct rt_agg_by, by));
+	gen_number(g, R0, a->param);
+	keep(g, by.offset + offsetof(struct rt_agg_by, param));
+	gen_number(g, R1, a->id | (uint64_t)a->func << 32);
+	gen_span(g, R2, key);
+	gen_span(g, R4, by);
+	gen_call(g, RT_HELPER_AGG_BY);
+}
+
+static void update(struct gen *g, const struct cg_agg *a, const struct lang_node *call,
+	struct place key)
+{
+	if (call->args)
+		gen_expression(g, call->args);
+	else
+		gen_number(g, R0, 1);
+	gen_move(g, R4, R0);
+	gen_number(g, R1, a->id | (uint64_t)a->func << 32);
+	gen_span(g, R2, key);
+	gen_number(g, R5, a->param);
+	gen_call(g, RT_HELPER_AGG);
+}
+
 void gen_agg(struct gen *g, const struct lang_node *agg, const struct lang_node *call)
 {
 	struct cg_field keys[LANG_KEYS_MAX];
-	uint32_t key_bytes = 0, base;
+	struct place key = {BPF_AREA_SCRATCH, 0, 8};
+	uint32_t key_bytes = 0;
 	const struct cg_agg *a;
 	unsigned n = 0;
 
@@ -82,15 +135,10 @@ void gen_agg(struct gen *g, const struct lang_node *agg, const struct lang_node 
 	a = entry(g, agg->agg, keys, n, key_bytes);
 	if (!a)
 		return;
-	base = keys_into(g, agg, keys, key_bytes);
-	if (call->args)
-		gen_expression(g, call->args);
+	key.offset = keys_into(g, agg, keys, key_bytes);
+	key.size = key_bytes ? key_bytes : 8;
+	if (increment(call))
+		update_by(g, a, call, key);
 	else
-		gen_number(g, R0, 1);
-	gen_move(g, R4, R0);
-	gen_number(g, R1, a->id | (uint64_t)a->func << 32);
-	gen_address(g, R2, BPF_AREA_SCRATCH, base);
-	gen_number(g, R3, key_bytes ? key_bytes : 8);
-	gen_number(g, R5, a->param);
-	gen_call(g, RT_HELPER_AGG);
+		update(g, a, call, key);
 }

@@ -38,6 +38,7 @@ static const struct call calls[LANG_FUNCTIONS] = {
 	[LANG_FN_COPYOUT] = {RT_HELPER_COPYOUT, "012", 0},
 	[LANG_FN_COPYOUTSTR] = {RT_HELPER_COPYOUTSTR, "A12", 0},
 	[LANG_FN_COPYINSTR] = {RT_HELPER_LOAD_STRING_MAX, "o01", INT32_MAX},
+	[LANG_FN_SPECULATION] = {RT_HELPER_SPECULATION, "", 0},
 	[LANG_FN_UREGS] = {RT_HELPER_UREG, "0", 0},
 	[LANG_FN_INET_NTOA] = {RT_HELPER_INET_NTOP, "o@0", 2},
 	[LANG_FN_INET_NTOA6] = {RT_HELPER_INET_NTOP, "o@0", 10},
@@ -218,6 +219,7 @@ void gen_function(struct gen *g, const struct lang_node *n)
 {
 	g->destructive |=
 		n->func->code == LANG_FN_COPYOUT || n->func->code == LANG_FN_COPYOUTSTR;
+	g->speculates |= n->func->code == LANG_FN_SPECULATION;
 	switch (n->func->code) {
 	case LANG_FN_HTONS:
 		swap(g, n, 16);

@@ -79,6 +79,13 @@ static enum cg_action_kind kind_of(const struct lang_node *call)
 		[LANG_ACT_CLEAR] = CG_CLEAR,
 		[LANG_ACT_TRUNC] = CG_TRUNC,
 		[LANG_ACT_PRINT] = CG_PRINT,
+		[LANG_ACT_TRACEMEM] = CG_TRACEMEM,
+		[LANG_ACT_SYSTEM] = CG_SYSTEM,
+		[LANG_ACT_FREOPEN] = CG_FREOPEN,
+		[LANG_ACT_FTRUNCATE] = CG_FTRUNCATE,
+		[LANG_ACT_SETOPT] = CG_SETOPT,
+		[LANG_ACT_NORMALIZE] = CG_NORMALIZE,
+		[LANG_ACT_DENORMALIZE] = CG_DENORMALIZE,
 	};
 	return kinds[call->func->code];
 }
@@ -87,6 +94,32 @@ static enum cg_action_kind kind_of(const struct lang_node *call)
 static int is_recording(const struct lang_stmt *s)
 {
 	return s->is_action && s->expr->func->code < LANG_ACT_STOP;
+}
+
+static int is_call_of(const struct lang_stmt *s, enum lang_action action)
+{
+	return s->is_action && s->expr->func->code == action;
+}
+
+static int is_destructive(const struct lang_stmt *s)
+{
+	return is_call_of(s, LANG_ACT_STOP) || is_call_of(s, LANG_ACT_RAISE) ||
+	       is_call_of(s, LANG_ACT_SYSTEM) || is_call_of(s, LANG_ACT_FREOPEN);
+}
+
+/* tracemem(): so many bytes, and how many of them are shown. */
+static void lay_memory(
+	const struct lang_node *call, struct cg_field *fields, uint32_t *offset)
+{
+	const struct lang_node *size = call->args->next;
+
+	fields[0] = (struct cg_field){.kind = CG_BYTES,
+		.offset = *offset,
+		.bytes = (uint32_t)size->value,
+		.size = ((uint32_t)size->value + 7) & ~7u};
+	*offset += fields[0].size;
+	if (size->next)
+		fields[1] = gen_field(size->next, offset);
 }
 
 /* Where the arguments of an action lie in the record; the format takes no room. */
@@ -104,6 +137,11 @@ static int lay_action(struct gen *g, const struct lang_node *call, struct cg_act
 	gen_address_format(g, call->format);
 	out->fields = fields;
 	out->aggs = aggs;
+	if (out->kind == CG_TRACEMEM) {
+		lay_memory(call, fields, offset);
+		out->n_fields = call->n_args - 1;
+		return 0;
+	}
 	for (a = call->format ? a->next : a; a; a = a->next) {
 		if (a->kind == LANG_N_AGG)
 			aggs[out->n_aggs++] = a->agg;
@@ -120,8 +158,13 @@ static int lay_record(
 	uint32_t offset = 0;
 	unsigned n = 0;
 
-	for (const struct lang_stmt *s = clause->stmts; s; s = s->next)
+	for (const struct lang_stmt *s = clause->stmts; s; s = s->next) {
 		n += is_recording(s) != 0;
+		out->is_destructive |= is_destructive(s);
+		out->is_speculative |= is_call_of(s, LANG_ACT_SPECULATE);
+	}
+	if (out->is_speculative)
+		offset = sizeof(struct rt_tag);
 	actions = gen_own(g, n * sizeof *actions);
 	if (!actions)
 		return DTPROC_ENOMEM;
@@ -130,9 +173,7 @@ static int lay_record(
 		if (is_recording(s) &&
 			lay_action(g, s->expr, &actions[out->n_actions++], &offset))
 			return DTPROC_ENOMEM;
-	out->has_record = n || !clause->stmts;
-	for (const struct lang_stmt *s = clause->stmts; s; s = s->next)
-		out->is_destructive |= s->is_action && !is_recording(s);
+	out->has_record = n || !clause->stmts || out->is_speculative;
 	out->record_bytes = !out->has_record ? 0 : offset ? offset : 8;
 	if (!offset && out->has_record)
 		offset = 8;
@@ -148,6 +189,11 @@ static void action(struct gen *g, const struct lang_node *call, struct cg_action
 	const struct cg_field *f = out->fields;
 
 	out->pc = (uint32_t)g->code.n;
+	if (out->kind == CG_TRACEMEM) {
+		gen_load(g, a, f->bytes, f->offset);
+		a = a->next->next;
+		f++;
+	}
 	for (; a; a = a->next)
 		if (a->kind != LANG_N_AGG)
 			gen_store(g, a, f++, 0);
@@ -155,15 +201,35 @@ static void action(struct gen *g, const struct lang_node *call, struct cg_action
 		gen_call(g, RT_HELPER_EXIT);
 }
 
-/* stop() and raise(): to be carried out when the run is over. */
-static void destructive(struct gen *g, const struct lang_node *call)
+/* The clause's record begins with what speculate() says. */
+static void speculate(struct gen *g, const struct lang_node *call)
 {
+	struct place tag = {BPF_AREA_SCRATCH, 0, sizeof(struct rt_tag)};
+
+	gen_expression(g, call->args);
+	gen_move(g, R1, R0);
+	gen_span(g, R2, tag);
+	gen_call(g, RT_HELPER_SPECULATE);
+}
+
+/* stop() and raise() are carried out when the run is over. */
+static void unrecorded(struct gen *g, const struct lang_node *call)
+{
+	enum rt_helper_id helper = call->func->code == LANG_ACT_COMMIT ? RT_HELPER_COMMIT
+				   : call->func->code == LANG_ACT_DISCARD
+					   ? RT_HELPER_DISCARD
+					   : RT_HELPER_RAISE;
+
+	if (call->func->code == LANG_ACT_SPECULATE) {
+		speculate(g, call);
+		return;
+	}
 	if (call->args)
 		gen_expression(g, call->args);
 	else
 		gen_number(g, R0, SIGSTOP);
 	gen_move(g, R1, R0);
-	gen_call(g, RT_HELPER_RAISE);
+	gen_call(g, helper);
 }
 
 static void statements(
@@ -181,7 +247,7 @@ static void statements(
 		else if (is_recording(s))
 			action(g, s->expr, next++);
 		else if (s->is_action)
-			destructive(g, s->expr);
+			unrecorded(g, s->expr);
 		else
 			gen_discard(g, s->expr);
 	}
@@ -199,11 +265,11 @@ static void record(struct gen *g, const struct cg_clause *out)
 {
 	if (!out->has_record)
 		return;
-	if (!has_fields(out))
+	if (!has_fields(out) && !out->is_speculative)
 		gen_code(g, BPF_C_ST | BPF_M_MEM | BPF_S_DW, R_SCRATCH, 0, 0, 0);
 	gen_move(g, R1, R_SCRATCH);
 	gen_number(g, R2, out->record_bytes);
-	gen_call(g, RT_HELPER_EMIT);
+	gen_call(g, out->is_speculative ? RT_HELPER_EMIT_TAGGED : RT_HELPER_EMIT);
 }
 
 /* ---------------------------------------------------------------------------- blob */
@@ -249,6 +315,7 @@ int gen_clause(struct gen *g, const struct lang_clause *clause, struct cg_clause
 		gen_branch(g, clause->predicate, 0, end);
 	statements(g, clause, out);
 	out->is_destructive |= g->destructive;
+	out->speculates |= g->speculates;
 	record(g, out);
 	gen_place(g, end);
 	gen_number(g, R0, 0);

@@ -62,13 +62,20 @@ struct cg_agg {
 };
 
 enum cg_action_kind {
-	CG_TRACE,  /* fields[0] */
-	CG_PRINTF, /* format, fields are its arguments in order */
-	CG_EXIT,   /* fields[0] is the status; tracing ended at the hit */
-	CG_PRINTA, /* aggs; format, or NULL: the default */
-	CG_CLEAR,  /* aggs[0] */
-	CG_TRUNC,  /* aggs[0], fields[0] how many (none: all) */
-	CG_PRINT,  /* fields[0], with its type */
+	CG_TRACE,    /* fields[0] */
+	CG_PRINTF,   /* format, fields are its arguments in order */
+	CG_EXIT,     /* fields[0] is the status; tracing ended at the hit */
+	CG_PRINTA,   /* aggs; format, or NULL: the default */
+	CG_CLEAR,    /* aggs[0] */
+	CG_TRUNC,    /* aggs[0], fields[0] how many (none: all) */
+	CG_TRACEMEM, /* fields[0]; fields[1]: how many bytes are shown */
+	CG_SYSTEM,   /* as PRINTF: a command of the shell */
+	CG_FREOPEN,  /* as PRINTF: where output goes from now on; "": back */
+	CG_FTRUNCATE,
+	CG_SETOPT,      /* fields: name, value */
+	CG_NORMALIZE,   /* aggs[0], fields[0] */
+	CG_DENORMALIZE, /* aggs[0] */
+	CG_PRINT,       /* fields[0], with its type */
 };
 
 /* One data-recording action of a clause, in the order of the text. */
@@ -102,6 +109,8 @@ struct cg_clause {
 	int has_record;
 	int is_destructive; /* it can change a victim */
 	int uses_args;      /* args[]: its probes must have the same parameters */
+	int is_speculative; /* its records begin with a struct rt_tag */
+	int speculates;     /* it asks for speculations */
 	uint32_t record_bytes;
 	const struct cg_action *actions;
 	unsigned n_actions;

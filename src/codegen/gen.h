@@ -67,6 +67,7 @@ struct gen {
 	uint32_t scratch_high;     /* most ever used */
 	unsigned saved;            /* values kept in registers and on the stack */
 	uint32_t at;               /* in the text, for a diagnostic */
+	int speculates;            /* it asks for speculations */
 	int destructive;           /* it can change a victim */
 	int err; /* the first failure: code is made on, and thrown away */
 };

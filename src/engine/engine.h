@@ -26,6 +26,7 @@ struct engine_program {
 struct engine_config {
 	const char *engine;      /* "auto" or an engine's name */
 	struct rt_params params; /* of each segment; lanes, probes and names are ours */
+	uint32_t specs;          /* speculations at once; 0: no program makes one */
 	uint32_t dyn_bytes;      /* of associative arrays, and of each lane's self-> */
 	const struct engine_program *programs; /* borrowed while the set lives */
 	size_t n_programs;

@@ -129,13 +129,14 @@ int engine_make_shared(struct engine_set *s)
 	struct bpf_blob most = wanted(&s->config);
 	struct rt_shared_params p = {.globals = most.globals,
 		.dyn_bytes = s->config.dyn_bytes,
-		.dyn_room = most.array_room};
+		.dyn_room = most.array_room,
+		.specs = s->config.specs};
 	size_t size = rt_shared_size(&p);
 	void *mem = NULL;
 	int err;
 
 	s->shared_fd = -1;
-	if (!p.globals && !p.dyn_room)
+	if (!p.globals && !p.dyn_room && !p.specs)
 		return 0;
 	err = sealed("dtproc-shared", size, &s->shared_fd, &mem);
 	if (!err && mem == MAP_FAILED)

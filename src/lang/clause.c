@@ -96,7 +96,7 @@ static int check_count(struct unit *u, const struct lang_node *call)
 }
 
 /* Resolves the function, types the arguments and holds them against the prototype. */
-static int check_arguments(struct unit *u, struct lang_node *call)
+int check_arguments(struct unit *u, struct lang_node *call)
 {
 	const char *param = call->func->params;
 	int i = 0;
@@ -233,52 +233,6 @@ static int check_keys(struct unit *u, struct lang_node *n)
 	return 0;
 }
 
-/* A constant argument of lquantize(), within [least, most]. */
-static int quantize_number(struct unit *u, const struct lang_node *arg, const char *tag,
-	const char *what, int64_t least, int64_t most)
-{
-	char full[32];
-	int64_t v = (int64_t)arg->value;
-
-	if (arg->kind == LANG_N_INT && v >= least && v <= most)
-		return 0;
-	snprintf(full, sizeof full, "D_LQUANT_%s%s", tag,
-		arg->kind == LANG_N_INT ? "VAL" : "TYPE");
-	return fail(u, arg->at, full, "expected an integer constant",
-		arg->kind == LANG_N_INT ? "lquantize( ) %s is out of range"
-					: "lquantize( ) %s must be an integer constant",
-		what);
-}
-
-static int lquantize(struct unit *u, struct lang_node *call, uint64_t *param)
-{
-	const struct lang_node *base = call->args->next, *limit = base->next;
-	const struct lang_node *step = limit->next;
-	int64_t by = 1, levels;
-
-	if (quantize_number(
-		    u, base, "BASE", "argument #2 (base)", INT32_MIN, INT32_MAX) ||
-		quantize_number(
-			u, limit, "LIM", "argument #3 (limit)", INT32_MIN, INT32_MAX) ||
-		(step && quantize_number(
-				 u, step, "STEP", "argument #4 (step)", 1, UINT16_MAX)))
-		return DTPROC_ESYNTAX;
-	if ((int64_t)base->value >= (int64_t)limit->value)
-		return fail(u, limit->at, "D_LQUANT_MISMATCH", "",
-			"lquantize( ) base (argument #2) must be less than limit (argument #3)");
-	if (step)
-		by = (int64_t)step->value;
-	levels = ((int64_t)limit->value - (int64_t)base->value) / by;
-	if (!levels)
-		return fail(u, limit->at, "D_LQUANT_STEPLARGE", "",
-			"lquantize( ) step (argument #4) leaves no level");
-	if (levels + 2 > (int64_t)RT_WORDS_MAX)
-		return fail(u, limit->at, "D_LQUANT_STEPSMALL", "make the step larger",
-			"lquantize( ) has more than %u levels", RT_WORDS_MAX - 2);
-	*param = RT_LQUANTIZE(base->value, levels, by);
-	return 0;
-}
-
 /* @name[keys] = function(...) */
 static int check_agg_statement(struct unit *u, struct lang_stmt *s)
 {
@@ -296,12 +250,14 @@ static int check_agg_statement(struct unit *u, struct lang_stmt *s)
 			"%s is not an aggregating function", call->text);
 	if (check_arguments(u, call))
 		return DTPROC_ESYNTAX;
-	if (call->func->code == RT_AGG_LQUANTIZE && lquantize(u, call, &param))
+	if (check_quantize(u, call, &param))
 		return DTPROC_ESYNTAX;
 	agg = n->agg;
-	if (agg->defined && (agg->func != call->func->code || agg->param != param))
+	if (agg->defined && agg->func != call->func->code)
 		return fail(u, n->at, "D_AGG_REDEF", "",
 			"aggregation redefined: @%s has another function", n->text);
+	if (agg->defined && agg->param != param)
+		return quantize_mismatch(u, n, agg, param);
 	if (check_keys(u, n))
 		return DTPROC_ESYNTAX;
 	agg->n_keys = n->n_args;
@@ -310,89 +266,6 @@ static int check_agg_statement(struct unit *u, struct lang_stmt *s)
 	agg->defined = 1;
 	s->agg = n;
 	s->call = call;
-	return 0;
-}
-
-/* ------------------------------------------------------------------------- actions */
-
-static int check_format(struct unit *u, struct lang_node *call)
-{
-	if (call->args->kind != LANG_N_STRING)
-		return fail(u, call->args->at, "D_PRINTF_ARG_FMT",
-			"expected a string constant",
-			"%s( ) argument #1 is incompatible with its prototype",
-			call->text);
-	return format_parse(u, call->args, &call->format);
-}
-
-static int check_trace(struct unit *u, struct lang_node *call)
-{
-	const struct lang_type *t = call->args->type;
-
-	if (t->kind == LANG_T_DYN)
-		return fail(u, call->args->at,
-			call->func->code == LANG_ACT_PRINT ? "D_PRINT_DYN"
-							   : "D_TRACE_DYN",
-			"printa() prints it",
-			"%s( ) may not be applied to a dynamic expression", call->text);
-	if (!lang_type_is_scalar(t) && !lang_type_is_bytes(t) && !lang_type_is_trace(t) &&
-		t->kind != LANG_T_STRING)
-		return fail(u, call->args->at,
-			call->func->code == LANG_ACT_PRINT ? "D_PRINT_VOID"
-							   : "D_TRACE_VOID",
-			"", "%s( ) may not be applied to a void expression", call->text);
-	return 0;
-}
-
-/* printa([format,] @a, @b ...) */
-static int check_printa(struct unit *u, struct lang_node *call)
-{
-	const struct lang_node *a = call->args;
-	int i = 0;
-
-	if (a->kind == LANG_N_STRING) {
-		if (check_format(u, call))
-			return DTPROC_ESYNTAX;
-		a = a->next;
-		i++;
-	} else if (a->kind != LANG_N_AGG) {
-		return fail(u, a->at, "D_PRINTA_PROTO",
-			"expected a format or an aggregation",
-			"printa( ) argument #1 is incompatible with its prototype");
-	}
-	if (!a)
-		return fail(u, call->at, "D_PRINTA_AGGARG", "expected an aggregation",
-			"printa( ) without an aggregation");
-	for (; a; a = a->next, i++)
-		if (a->has_keys)
-			return fail(u, a->at, "D_PRINTA_AGGKEY", "without its keys",
-				"printa( ) argument #%d: an aggregation is named as a whole",
-				i + 1);
-	return 0;
-}
-
-static int check_action(struct unit *u, struct lang_node *call)
-{
-	if (check_arguments(u, call))
-		return DTPROC_ESYNTAX;
-	switch ((enum lang_action)call->func->code) {
-	case LANG_ACT_TRACE:
-	case LANG_ACT_PRINT:
-		return check_trace(u, call);
-	case LANG_ACT_PRINTF:
-		return check_format(u, call) || check_format_args(u, call)
-			       ? DTPROC_ESYNTAX
-			       : 0;
-	case LANG_ACT_PRINTA:
-		return check_printa(u, call);
-	case LANG_ACT_EXIT:
-	case LANG_ACT_RAISE:
-		return convert(u, &call->args, &lang_type_int);
-	case LANG_ACT_CLEAR:
-	case LANG_ACT_TRUNC:
-	case LANG_ACT_STOP:
-		break;
-	}
 	return 0;
 }
 
@@ -475,7 +348,7 @@ int check_clause(struct unit *u, struct lang_clause *c)
 	for (struct lang_stmt *s = c->stmts; s; s = s->next)
 		if (check_statement(u, s))
 			return DTPROC_ESYNTAX;
-	return 0;
+	return check_speculation(u, c);
 }
 
 int check_defined(struct unit *u, const struct lang_clause *c)

@@ -193,9 +193,6 @@ int format_parse(
 	const char *p = text->text, *why = NULL;
 	unsigned n = 1;
 
-	if (!*p)
-		return fail(u, text->at, "D_PRINTF_FMT_EMPTY", "",
-			"the format string is empty");
 	for (const char *c = p; (c = strchr(c, '%')); c++)
 		n++;
 	if (n > CONVS_MAX)

@@ -120,9 +120,19 @@ enum lang_action {
 	LANG_ACT_CLEAR,
 	LANG_ACT_TRUNC,
 	LANG_ACT_PRINT,
-	/* Destructive ones, which make no record. */
+	LANG_ACT_TRACEMEM,
+	LANG_ACT_SYSTEM,
+	LANG_ACT_FREOPEN,
+	LANG_ACT_FTRUNCATE,
+	LANG_ACT_SETOPT,
+	LANG_ACT_NORMALIZE,
+	LANG_ACT_DENORMALIZE,
+	/* Those that make no record. */
 	LANG_ACT_STOP,
 	LANG_ACT_RAISE,
+	LANG_ACT_SPECULATE,
+	LANG_ACT_COMMIT,
+	LANG_ACT_DISCARD,
 };
 enum lang_function {
 	LANG_FN_STRLEN,
@@ -151,6 +161,7 @@ enum lang_function {
 	LANG_FN_PROGENYOF,
 	LANG_FN_RAND,
 	LANG_FN_RINDEX,
+	LANG_FN_SPECULATION,
 	LANG_FN_STRCHR,
 	LANG_FN_STRJOIN,
 	LANG_FN_STRRCHR,
@@ -269,7 +280,7 @@ struct lang_agg {
 	uint32_t id;      /* counts from 1 in the scope, as they appear */
 	const char *name; /* "" for the anonymous one */
 	uint32_t func;    /* enum rt_agg_func */
-	uint64_t param;   /* of lquantize */
+	uint64_t param;   /* of lquantize and llquantize */
 	unsigned n_keys;
 	const struct lang_type *keys[LANG_KEYS_MAX];
 	int defined; /* a statement gave it its function */

@@ -308,6 +308,16 @@ const struct lang_builtin *builtin_find(const char *name, size_t len);
 const char *builtin_name(unsigned i);
 /* Why a name of DTrace means nothing here; NULL: it is none. */
 const char *refused_why(const char *name, size_t len);
+/* The arguments against the prototype; action.c: those of an action, and statements that
+ * do not go with speculate() or commit(). */
+int check_arguments(struct unit *, struct lang_node *call);
+int check_action(struct unit *, struct lang_node *call);
+int check_speculation(struct unit *, const struct lang_clause *);
+/* quantize.c: the parameters of a quantizing function, packed; and how they differ from
+ * those that the aggregation has.  Of others it is 0. */
+int check_quantize(struct unit *, struct lang_node *call, uint64_t *param);
+int quantize_mismatch(
+	struct unit *, const struct lang_node *, const struct lang_agg *, uint64_t param);
 /* constant.c: a name that DTrace's library defines becomes its value: 1, or 0. */
 int constant_read(struct lang_node *);
 const struct lang_func *func_find(const char *name, size_t len);

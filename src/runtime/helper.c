@@ -140,7 +140,23 @@ static uint64_t agg(struct rt_hit *hit, uint64_t what, uint64_t key, uint64_t si
 		!rt_agg_words(func, param))
 		return rt_fault(hit, RT_FAULT_ILLOP, what);
 	rt_agg_update(hit->view, (uint32_t)what, func, param, (void *)(uintptr_t)key,
-		(uint32_t)size, (int64_t)value);
+		(uint32_t)size, (int64_t)value, 1);
+	return 0;
+}
+
+/* The same with an increment: value, parameter and increment are in memory, d. */
+RT_HELPER(agg_by)
+{
+	enum rt_agg_func func = (enum rt_agg_func)(a >> 32);
+	struct rt_agg_by by;
+
+	if (c % 8 || c > RT_KEY_MAX || a >> 32 >= RT_AGG_FUNCS || e < sizeof by)
+		return rt_fault(hit, RT_FAULT_ILLOP, a);
+	rt_copy(&by, (void *)(uintptr_t)d, sizeof by);
+	if (!rt_agg_words(func, by.param))
+		return rt_fault(hit, RT_FAULT_ILLOP, a);
+	rt_agg_update(hit->view, (uint32_t)a, func, by.param, (void *)(uintptr_t)b,
+		(uint32_t)c, (int64_t)by.value, by.by);
 	return 0;
 }
 
@@ -364,6 +380,12 @@ const struct rt_helper rt_helpers[RT_HELPERS] = {
 	[RT_HELPER_RAND] = {"rand", random_number, {RT_ARG_NONE}},
 	[RT_HELPER_PROGENYOF] = {"progenyof", progenyof, {NUMBER}},
 	[RT_HELPER_TEXT] = {"text", text, {RT_ARG_CONST, OUT}},
+	[RT_HELPER_SPECULATION] = {"speculation", rt_do_speculation, {RT_ARG_NONE}},
+	[RT_HELPER_SPECULATE] = {"speculate", rt_do_speculate, {NUMBER, OUT}},
+	[RT_HELPER_EMIT_TAGGED] = {"emit_tagged", rt_do_emit_tagged, {IN}},
+	[RT_HELPER_COMMIT] = {"commit", rt_do_commit, {NUMBER}},
+	[RT_HELPER_DISCARD] = {"discard", rt_do_discard, {NUMBER}},
+	[RT_HELPER_AGG_BY] = {"agg_by", agg_by, {RT_ARG_CONST, IN, IN}},
 	[RT_HELPER_UREG] = {"ureg", ureg, {NUMBER}},
 	[RT_HELPER_STACK] = {"stack", stack, {OUT}},
 };

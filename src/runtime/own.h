@@ -48,6 +48,16 @@ static inline void rt_put_string(struct rt_span to, const char *from, uint64_t n
 	rt_zero(to.at + i, to.size - i);
 }
 
+/* aggfunc.c: an aggregating function. */
+struct rt_func {
+	uint32_t words; /* 0: depends on the parameter */
+	void (*update)(uint64_t *words, uint64_t param, int64_t value, uint64_t by);
+	void (*merge)(uint32_t n, uint64_t *to, const uint64_t *from);
+	uint64_t first;  /* the first word of a new value */
+	uint32_t copies; /* of the words: 2 when they belong together */
+};
+extern const struct rt_func rt_funcs[RT_AGG_FUNCS];
+
 /* memory.c: reads a victim's memory, or that of alloca(); 0, or a fault is set. */
 int rt_load(struct rt_hit *, uint64_t addr, void *to, uint64_t size);
 RT_HELPER(rt_do_load);
@@ -82,6 +92,13 @@ RT_HELPER(rt_do_basename);
 RT_HELPER(rt_do_dirname);
 RT_HELPER(rt_do_cleanpath);
 RT_HELPER(rt_do_inet_ntop);
+
+/* speculate.c */
+RT_HELPER(rt_do_speculation);
+RT_HELPER(rt_do_speculate);
+RT_HELPER(rt_do_emit_tagged);
+RT_HELPER(rt_do_commit);
+RT_HELPER(rt_do_discard);
 
 /* json.c */
 RT_HELPER(rt_do_json);

@@ -112,6 +112,7 @@ void rt_client_drops(const struct rt_client *c, uint32_t lane, struct rt_drops *
 	out->agg = RT_READ(&l->agg_drops);
 	out->busy = RT_READ(&l->busy_drops);
 	out->dyn = RT_READ(&l->dyn_drops);
+	out->spec = RT_READ(&l->spec_drops);
 	out->corrupt = RT_READ(&l->corrupt);
 	out->faults = RT_READ(&l->faults);
 }

@@ -32,6 +32,7 @@
 #define RT_DYN_ROOM_MAX 8192u /* bytes of a dynamic variable: its key and its value */
 #define RT_WORDS_MAX 8192u    /* 64-bit words of an aggregation's value */
 #define RT_EXECNAME 16u
+#define RT_SPECS_MAX 256u
 #define RT_SIGNALS 64u
 #define RT_STRING_MAX 4096u /* bytes of a string (strsize) */
 #define RT_PATH_MAX 4096u
@@ -136,6 +137,7 @@ struct rt_shared_params {
 	uint32_t globals;   /* bytes of global variables */
 	uint32_t dyn_bytes; /* [1 MiB] associative arrays */
 	uint32_t dyn_room;  /* bytes of their largest key and value; 0: there are none */
+	uint32_t specs;     /* speculations at once, at most RT_SPECS_MAX */
 };
 
 /* A table of dynamic variables: where it lies, and its sizes, checked. */
@@ -162,12 +164,15 @@ struct rt_view {
 	const char *text;
 	struct rt_params geo; /* checked copy */
 	uint32_t index_mask;
-	uint64_t head;          /* of the ring */
-	uint64_t heap_used;     /* bytes */
-	uint32_t busy;          /* a program runs: what comes now is re-entered */
-	uint32_t urgent;        /* the client should look now */
-	struct rt_dyn self;     /* the lane's self-> variables */
-	struct rt_dyn arrays;   /* the session's associative arrays */
+	uint64_t head;        /* of the ring */
+	uint64_t heap_used;   /* bytes */
+	uint64_t sweep;       /* where in the heap truncated keys are looked for */
+	uint32_t busy;        /* a program runs: what comes now is re-entered */
+	uint32_t urgent;      /* the client should look now */
+	struct rt_dyn self;   /* the lane's self-> variables */
+	struct rt_dyn arrays; /* the session's associative arrays */
+	uint64_t *specs;      /* the session's speculations */
+	uint32_t n_specs;
 	unsigned char *globals; /* NULL: none */
 	uint32_t globals_bytes;
 	uint64_t random; /* of rand(); 0: not begun */
@@ -269,8 +274,11 @@ int rt_client_stopped(const struct rt_client *);
 void rt_client_answer(struct rt_client *);
 
 enum rt_record_kind {
-	RT_RECORD_DATA = 1,  /* payload laid out by the program's layout */
-	RT_RECORD_FAULT = 2, /* payload is a struct rt_fault_record */
+	RT_RECORD_DATA = 1,        /* payload laid out by the program's layout */
+	RT_RECORD_FAULT = 2,       /* payload is a struct rt_fault_record */
+	RT_RECORD_SPECULATIVE = 3, /* as DATA; begins with a struct rt_tag */
+	RT_RECORD_COMMIT = 4,      /* payload is a struct rt_tag: print what has it */
+	RT_RECORD_DISCARD = 5,     /* likewise: forget it */
 };
 
 struct rt_record {
@@ -281,6 +289,11 @@ struct rt_record {
 	uint32_t probe;
 	int32_t pid, tid;
 	uint64_t timestamp;
+};
+
+/* A speculation, and the how many-eth use of it. */
+struct rt_tag {
+	uint32_t id, turn;
 };
 
 struct rt_fault_record {
@@ -301,6 +314,7 @@ struct rt_drops {
 	uint64_t agg;     /* updates that found no room for a new key */
 	uint64_t busy;    /* hits inside a running program */
 	uint64_t dyn;     /* dynamic variables that found no room */
+	uint64_t spec;    /* speculation() when all were in use */
 	uint64_t corrupt; /* times a ring had to be skipped */
 	uint64_t faults;  /* clauses ended by a fault */
 };
@@ -309,14 +323,15 @@ void rt_client_drops(const struct rt_client *, uint32_t lane, struct rt_drops *o
 /* ----------------------------------------------------------------- aggregations */
 
 enum rt_agg_func {
-	RT_AGG_COUNT,     /* value: n */
-	RT_AGG_SUM,       /* sum */
-	RT_AGG_AVG,       /* n, sum */
-	RT_AGG_MIN,       /* min (signed) */
-	RT_AGG_MAX,       /* max (signed) */
-	RT_AGG_STDDEV,    /* n, sum, sum of squares (low, high) */
-	RT_AGG_QUANTIZE,  /* RT_QUANTIZE_BUCKETS counts, value 0 in the middle */
-	RT_AGG_LQUANTIZE, /* below, the levels, above: see RT_LQUANTIZE */
+	RT_AGG_COUNT,      /* value: n */
+	RT_AGG_SUM,        /* sum */
+	RT_AGG_AVG,        /* n, sum */
+	RT_AGG_MIN,        /* min (signed) */
+	RT_AGG_MAX,        /* max (signed) */
+	RT_AGG_STDDEV,     /* n, sum, sum of squares (low, high) */
+	RT_AGG_QUANTIZE,   /* RT_QUANTIZE_BUCKETS counts, value 0 in the middle */
+	RT_AGG_LQUANTIZE,  /* below, the levels, above: see RT_LQUANTIZE */
+	RT_AGG_LLQUANTIZE, /* below, steps of each order, above: RT_LLQUANTIZE */
 	RT_AGG_FUNCS,
 };
 
@@ -329,14 +344,22 @@ int64_t rt_quantize_bound(uint32_t bucket);
 	((uint64_t)(uint32_t)(base) | (uint64_t)(uint16_t)(levels) << 32 |               \
 		(uint64_t)(uint16_t)(step) << 48)
 
+/* llquantize(x, factor, low, high, nsteps), and the lower bound of what a word counts. */
+#define RT_LLQUANTIZE(factor, low, high, nsteps)                                         \
+	((uint64_t)(uint16_t)(factor) | (uint64_t)(uint16_t)(low) << 16 |                \
+		(uint64_t)(uint16_t)(high) << 32 | (uint64_t)(uint16_t)(nsteps) << 48)
+int64_t rt_llquantize_bound(uint64_t param, uint32_t word);
+
 /* Words of a value; 0: no such function, or a parameter out of range. */
 uint32_t rt_agg_words(enum rt_agg_func, uint64_t param);
 /* Adds value `from` to `to`, both of `words` words, as the function merges. */
 void rt_agg_merge(enum rt_agg_func, uint32_t words, uint64_t *to, const uint64_t *from);
 
 /*
- * One key of one lane.  `key` is cut at its last byte that is not zero (rounded up to
- * words): what is missing up to the layout's key size is zeros.
+ * One key of one lane.  A cleared one that did not count since has the words of a new
+ * one; a truncated one is not shown until it counts.  `key` is cut at its last byte that
+ * is not zero (rounded up to words): what is missing up to the layout's key size is
+ * zeros.
  */
 struct rt_agg_entry {
 	uint32_t id;
@@ -345,7 +368,12 @@ struct rt_agg_entry {
 	uint32_t key_bytes;
 	const uint64_t *words;
 	uint32_t n_words;
+	uint32_t *wanted; /* for rt_agg_forget() */
 };
+/* From now on this key counts anew: from nothing, or (truncated) as a key that is not
+ * there. */
+enum rt_forget { RT_CLEAR, RT_TRUNCATE };
+void rt_agg_forget(const struct rt_agg_entry *, enum rt_forget);
 /* Calls fn for private copies of a lane's entries until it returns other than 0. */
 typedef int rt_agg_fn(const struct rt_agg_entry *, void *arg);
 int rt_agg_each(struct rt_client *, uint32_t lane, rt_agg_fn *fn, void *arg);
@@ -419,7 +447,18 @@ enum rt_helper_id {
 	RT_HELPER_TEXT,
 	RT_HELPER_UREG,
 	RT_HELPER_STACK,
+	RT_HELPER_AGG_BY,
+	RT_HELPER_SPECULATION,
+	RT_HELPER_SPECULATE,
+	RT_HELPER_EMIT_TAGGED,
+	RT_HELPER_COMMIT,
+	RT_HELPER_DISCARD,
 	RT_HELPERS,
+};
+
+/* What agg_by takes beside its key. */
+struct rt_agg_by {
+	uint64_t value, param, by;
 };
 
 /* A variable of the dyn_ helpers: its id; or'd with this it is of the thread. */

@@ -154,10 +154,13 @@ int rt_segment_attach(void *mem, size_t size, uint32_t lane, struct rt_view *out
 	out->self = map.self_vars;
 	rt_dyn_at(at + map.self, &out->self);
 	out->arrays = (struct rt_dyn){0};
+	out->specs = NULL;
+	out->n_specs = 0;
 	out->globals = NULL;
 	out->globals_bytes = 0;
 	out->busy = out->urgent = 0;
 	out->random = 0;
+	out->sweep = 0;
 	rt_zero(out->own, sizeof out->own);
 	rt_zero(out->token, sizeof out->token);
 	rt_zero(out->scratch, sizeof out->scratch);

@@ -29,21 +29,28 @@ struct rt_lane {
 	_Alignas(64) uint64_t head; /* bytes ever put into the ring */
 	uint64_t ring_drops, agg_drops, busy_drops, faults;
 	uint64_t heap_used; /* bytes of complete entries */
-	uint64_t dyn_drops;
+	uint64_t dyn_drops, spec_drops;
 	/* Written by the client. */
 	_Alignas(64) uint64_t tail; /* bytes ever taken from the ring */
 	uint64_t corrupt;
 };
 
-/* A key and its value in a lane's heap; key bytes and value words lie behind it. */
+/*
+ * A key and its value in a lane's heap; key bytes and value words lie behind it.  The
+ * words are those of `turn`; while that is not the one that the client wants, they are
+ * forgotten (an odd one: the key, too).
+ */
 struct rt_entry {
 	uint32_t hash;
 	uint32_t id;
 	uint32_t func;
 	uint32_t key_bytes; /* a multiple of 8 */
 	uint32_t n_words;
-	uint32_t seq; /* odd: of two copies of the words the second is whole */
-	uint64_t pad; /* room for a generation: clear() and trunc() */
+	uint32_t seq;  /* odd: of two copies of the words the second is whole */
+	uint32_t slot; /* of the index that means this entry; others are of before */
+	uint32_t room; /* bytes of it all */
+	uint32_t turn;
+	uint32_t wanted; /* written by the client */
 };
 
 /* Begins a table of dynamic variables; its words and cells lie behind it (dynamic.c). */
@@ -57,6 +64,7 @@ struct rt_dyn_head {
 struct rt_shared {
 	uint32_t magic, version;
 	struct rt_shared_params params;
+	_Alignas(64) uint64_t specs[RT_SPECS_MAX]; /* speculate.c */
 };
 #define RT_MAGIC_SHARED 0x72687374u /* "tshr" */
 
@@ -120,7 +128,7 @@ void rt_ring_put(
 	struct rt_hit *, enum rt_record_kind, const void *payload, uint32_t bytes);
 /* Updates one key of an aggregation in place, or counts a drop. */
 void rt_agg_update(struct rt_view *, uint32_t id, enum rt_agg_func, uint64_t param,
-	const void *key, uint32_t key_bytes, int64_t value);
+	const void *key, uint32_t key_bytes, int64_t value, uint64_t by);
 /*
  * Dynamic variables.  rt_dyn_shape() gives a table its sizes and tells the bytes it
  * takes, for about `bytes` of memory and `room` for each key with its value; rt_dyn_at()

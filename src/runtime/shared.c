@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What all victims of a session and the client's own clauses share: global variables and
- * associative arrays.
+ * What all victims of a session and the client's own clauses share: speculations, global
+ * variables and associative arrays.
  *
  *	header | globals | associative arrays
  *
@@ -20,7 +20,7 @@ static int normal(const struct rt_shared_params *in, struct rt_shared_params *ou
 
 	p.dyn_bytes = p.dyn_bytes ? p.dyn_bytes : 1u << 20;
 	if (p.globals > RT_GLOBALS_MAX || p.dyn_bytes > 1u << 30 ||
-		p.dyn_room > RT_DYN_ROOM_MAX)
+		p.dyn_room > RT_DYN_ROOM_MAX || p.specs > RT_SPECS_MAX)
 		return RT_EINVAL;
 	*out = p;
 	return 0;
@@ -72,12 +72,15 @@ int rt_view_shared(struct rt_view *view, void *mem, size_t size)
 	p.globals = RT_READ(&head->params.globals);
 	p.dyn_bytes = RT_READ(&head->params.dyn_bytes);
 	p.dyn_room = RT_READ(&head->params.dyn_room);
+	p.specs = RT_READ(&head->params.specs);
 	if (normal(&p, &p))
 		return RT_EINVAL;
 	if (size < shape(&p, &dyn))
 		return RT_ESIZE;
 	view->globals = (unsigned char *)mem + pages(sizeof *head);
 	view->globals_bytes = p.globals;
+	view->specs = head->specs;
+	view->n_specs = p.specs;
 	if (p.dyn_room)
 		rt_dyn_at(view->globals + pages(p.globals), &dyn);
 	view->arrays = dyn;

@@ -166,19 +166,6 @@ int trace_normalize(struct dtproc *d, uint32_t group, uint64_t normal)
 
 /* ------------------------------------------------------------ clear(), trunc() */
 
-static int do_clear(struct dtproc *d, const struct lang_agg *agg)
-{
-	struct trace_table t;
-	int err = trace_table_collect(d, agg, &t);
-
-	if (err)
-		return err;
-	for (size_t i = 0; i < t.rows.n && !err; i++)
-		err = trace_row_forget(d, t.rows.at[i], TRACE_ROW_SHOWN);
-	trace_table_free(&t);
-	return err;
-}
-
 static int compare_values(const void *pa, const void *pb, void *unused)
 {
 	const struct trace_row *a = *(struct trace_row *const *)pa;
@@ -198,14 +185,15 @@ static int do_trunc(struct dtproc *d, const struct lang_agg *agg, int64_t keep)
 		return err;
 	if (t.rows.n)
 		qsort_r(t.rows.at, t.rows.n, sizeof *t.rows.at, compare_values, NULL);
-	for (size_t i = 0; i < t.rows.n && !err; i++) {
+	for (size_t i = 0; i < t.rows.n; i++) {
 		size_t rank = keep < 0 ? i : t.rows.n - 1 - i;
 
 		if (rank >= want)
-			err = trace_row_forget(d, t.rows.at[i], TRACE_ROW_TRUNCATED);
+			t.rows.at[i]->state = TRACE_ROW_TRUNCATED;
 	}
+	trace_table_truncate(&t);
 	trace_table_free(&t);
-	return err;
+	return 0;
 }
 
 void trace_aggregation_action(struct dtproc *d, const struct cg_action *a,
@@ -219,9 +207,12 @@ void trace_aggregation_action(struct dtproc *d, const struct cg_action *a,
 	if (a->kind == CG_PRINTA)
 		err = trace_printa(d, a, out);
 	else if (a->kind == CG_CLEAR)
-		err = do_clear(d, a->aggs[0]);
+		trace_clear(d, a->aggs[0]);
 	else if (a->kind == CG_TRUNC)
 		err = do_trunc(d, a->aggs[0], keep);
+	else
+		err = trace_normalize(
+			d, a->aggs[0]->id, a->kind == CG_NORMALIZE ? (uint64_t)keep : 1);
 	if (err)
 		trace_warn(d, "%s", err_text());
 }

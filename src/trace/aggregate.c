@@ -8,9 +8,8 @@
  * aggregation of the text may have several layouts (a key that is a string here and a
  * name of the probe there); they are one group.
  *
- * CLEARING.  The segments belong to their writers.  What clear() and trunc() forget is
- * kept here as a *base*, which is subtracted from what is read later; that cannot be done
- * for min() and max().
+ * Forgetting.  clear() and trunc() are for the engines: each entry that makes up a row is
+ * told to begin anew (rt_agg_forget).
  */
 #include <base/clean.h>
 #include <string.h>
@@ -169,57 +168,6 @@ static int take_entry(const struct rt_agg_entry *e, void *arg)
 	return t->err;
 }
 
-static void subtract(struct trace_row *r, const struct trace_row *base)
-{
-	unsigned __int128 now, then;
-
-	if (r->agg->func != RT_AGG_STDDEV) {
-		for (uint32_t i = 0; i < r->agg->words; i++)
-			r->words[i] -= base->words[i];
-		return;
-	}
-	now = (unsigned __int128)r->words[3] << 64 | r->words[2];
-	then = (unsigned __int128)base->words[3] << 64 | base->words[2];
-	now -= then;
-	r->words[0] -= base->words[0];
-	r->words[1] -= base->words[1];
-	r->words[2] = (uint64_t)now;
-	r->words[3] = (uint64_t)(now >> 64);
-}
-
-static int is_zero(const struct trace_row *r)
-{
-	for (uint32_t i = 0; i < r->agg->words; i++)
-		if (r->words[i])
-			return 0;
-	return 1;
-}
-
-/* Takes the bases off; rows that were truncated and did not count since are dropped. */
-static int subtract_bases(struct trace_table *t)
-{
-	size_t kept = 0;
-	int err = 0;
-
-	for (size_t i = 0; i < t->rows.n; i++) {
-		struct trace_row *r = t->rows.at[i];
-		struct trace_row *base = trace_table_find(
-			t->session->bases, r->agg->group, r->key, r->key_len);
-
-		if (base && base->agg->words == r->agg->words)
-			subtract(r, base);
-		if (base && base->state == TRACE_ROW_TRUNCATED && is_zero(r))
-			free_row(r);
-		else
-			t->rows.at[kept++] = r;
-	}
-	t->rows.n = kept;
-	hash_free(&t->by_key); /* its chains held the dropped ones */
-	for (size_t i = 0; i < kept && !err; i++)
-		err = link_row(t, t->rows.at[i]);
-	return err;
-}
-
 static void collect_units(struct trace_table *t)
 {
 	struct engine_set *engines = t->session->engines;
@@ -239,12 +187,6 @@ int trace_table_collect(
 		trace_table_free(&t);
 		return t.err;
 	}
-	if (d->bases)
-		t.err = subtract_bases(&t);
-	if (t.err) {
-		trace_table_free(&t);
-		return t.err;
-	}
 	*out = t;
 	return 0;
 }
@@ -257,35 +199,47 @@ void trace_table_free(struct trace_table *t)
 	hash_free(&t->by_key);
 }
 
-int trace_row_forget(struct dtproc *d, const struct trace_row *r, unsigned state)
+/* Every entry of the group, or those whose rows are truncated. */
+static int forget_entry(const struct rt_agg_entry *e, void *arg)
 {
-	const struct buffer key = {r->key, r->key_len, r->key_len};
-	struct trace_row *base;
-	int err = 0;
+	const struct trace_table *t = arg;
+	const struct cg_agg *agg = cg_agg_by_id(t->session->cg, e->id);
+	unsigned char full[RT_KEY_MAX], canon[2 * RT_KEY_MAX];
+	struct buffer key = {canon, 0, sizeof canon};
+	const struct trace_row *row;
 
-	if (r->agg->func == RT_AGG_MIN || r->agg->func == RT_AGG_MAX)
-		return err_set(DTPROC_EINVAL, "min() and max() cannot be cleared yet");
-	if (!d->bases)
-		d->bases = calloc(1, sizeof *d->bases);
-	if (!d->bases)
-		return err_nomem("what was cleared");
-	base = trace_table_find(d->bases, r->agg->group, r->key, r->key_len);
-	/* A row read later has this base off already: bases add up. */
-	if (base)
-		rt_agg_merge(r->agg->func, r->agg->words, base->words, r->words);
-	else
-		err = add_row(d->bases, r->agg, &key, r->words);
-	if (err)
-		return err;
-	base = trace_table_find(d->bases, r->agg->group, r->key, r->key_len);
-	base->state = state;
+	if (!agg || t->only->id != agg->group)
+		return 0;
+	if (!t->rows.n) {
+		rt_agg_forget(e, RT_CLEAR);
+		return 0;
+	}
+	pad_key(e, agg, full);
+	canonical(t->session, agg, full, &key);
+	row = trace_table_find(t, agg->group, key.at, key.n);
+	if (row && row->state == TRACE_ROW_TRUNCATED)
+		rt_agg_forget(e, RT_TRUNCATE);
 	return 0;
 }
 
-void trace_forget_bases(struct dtproc *d)
+static void forget_units(struct trace_table *t)
 {
-	if (d->bases)
-		trace_table_free(d->bases);
-	free(d->bases);
-	d->bases = NULL;
+	struct engine_set *engines = t->session->engines;
+	CLEAN(trace_unlock) struct dtproc *locked = trace_lock(t->session);
+
+	for (size_t i = 0; i < engine_units(engines); i++)
+		rt_agg_each(engine_client(engines, i), 0, forget_entry, t);
+}
+
+void trace_clear(struct dtproc *d, const struct lang_agg *agg)
+{
+	struct trace_table all = {.session = d, .only = agg};
+
+	forget_units(&all);
+}
+
+void trace_table_truncate(struct trace_table *t)
+{
+	if (t->rows.n)
+		forget_units(t);
 }

@@ -22,7 +22,7 @@ struct trace_table {
 	int err;
 };
 
-/* Merges what all segments hold now, less what was cleared.  The caller frees it. */
+/* Merges what all segments hold now.  The caller frees it. */
 int trace_table_collect(
 	struct dtproc *, const struct lang_agg *only, struct trace_table *out) MUST_USE;
 void trace_table_free(struct trace_table *);
@@ -30,8 +30,10 @@ void trace_table_free(struct trace_table *);
 struct trace_row *trace_table_find(const struct trace_table *, uint32_t group,
 	const unsigned char *key, size_t key_len);
 
-/* From now on this row counts from zero; a truncated one is gone until it counts. */
-int trace_row_forget(struct dtproc *, const struct trace_row *, unsigned state) MUST_USE;
+/* From now on all keys count anew; the rows that are marked as truncated are gone until
+ * they count. */
+void trace_clear(struct dtproc *, const struct lang_agg *);
+void trace_table_truncate(struct trace_table *);
 
 /* -------------------------------------------------------------- aggsort.c */
 

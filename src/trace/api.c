@@ -99,7 +99,7 @@ int dtproc_open(const struct dtproc_options *options, struct dtproc **out)
 
 	if (!d)
 		return err_nomem("a session");
-	d->epoll = d->timer_fd = d->wake_fd = -1;
+	d->epoll = d->timer_fd = d->wake_fd = d->saved_out = -1;
 	pthread_mutex_init(&d->targets_lock, NULL);
 	pthread_mutex_init(&d->names_lock, NULL);
 	make_lock(&d->lock);
@@ -147,7 +147,8 @@ void dtproc_close(struct dtproc *d)
 	trace_scripts_free(d);
 	if (d->cg)
 		cg_close(d->cg);
-	trace_forget_bases(d);
+	trace_speculations_free(d);
+	close_fd(d->saved_out);
 	vec_free(&d->printed);
 	vec_free(&d->normals);
 	trace_forget_flows(d);

@@ -24,6 +24,7 @@ struct head {
 struct trace_drain {
 	VEC(struct head *) heads;
 	uint64_t dyn_told; /* drops of all units together, likewise */
+	uint64_t spec_told, spec_drops_told;
 	/* The record that is printed, and the next of its unit (has 0: none yet). */
 	struct rt_record record;
 	unsigned char *payload;
@@ -191,6 +192,9 @@ void trace_drain(struct dtproc *s, uint64_t until_ns, FILE *out)
 				d->next->has ? &d->next->record : NULL, out);
 		else if (d->record.kind == RT_RECORD_FAULT)
 			take_fault(s, &d->record, d->payload);
+		else if (d->record.kind >= RT_RECORD_SPECULATIVE &&
+			 d->record.kind <= RT_RECORD_DISCARD)
+			trace_speculation(s, &d->record, d->payload, out);
 	}
 }
 
@@ -266,7 +270,7 @@ static int status_is_due(struct dtproc *s)
 void trace_warn_drops(struct dtproc *s)
 {
 	int status = status_is_due(s);
-	uint64_t dyn = 0;
+	uint64_t dyn = 0, spec = 0;
 	struct rt_drops now;
 	struct head *h;
 
@@ -280,7 +284,12 @@ void trace_warn_drops(struct dtproc *s)
 		warn(s, now.busy, &told->busy, "re-entered probe drop", where);
 		warn(s, now.corrupt, &told->corrupt, "corrupt buffer drop", where);
 		dyn += now.dyn;
+		spec += now.spec;
 	}
-	if (status)
-		warn(s, dyn, &s->drain->dyn_told, "dynamic variable drop", "");
+	if (!status)
+		return;
+	warn(s, dyn, &s->drain->dyn_told, "dynamic variable drop", "");
+	warn(s, s->spec_drops, &s->drain->spec_drops_told, "speculative drop", "");
+	warn(s, spec, &s->drain->spec_told, "failed speculation",
+		" (no speculative buffer available)");
 }

@@ -23,10 +23,22 @@ static struct rt_params params_of(const struct trace_options *o)
 		.agg_bytes = bytes_of(o, TRACE_AGGSIZE)};
 }
 
+/* How many speculations there may be at once; 0: no clause makes one. */
+static uint32_t specs_of(const struct dtproc *d)
+{
+	uint64_t n = d->options.at[TRACE_NSPEC].number;
+
+	for (size_t i = 0; i < d->clauses.n; i++)
+		if (d->clauses.at[i]->speculates)
+			return n < RT_SPECS_MAX ? (uint32_t)n : RT_SPECS_MAX;
+	return 0;
+}
+
 static int open_engines(struct dtproc *d)
 {
 	struct engine_config c = {.engine = d->options.at[TRACE_ENGINE].text,
 		.params = params_of(&d->options),
+		.specs = specs_of(d),
 		.dyn_bytes = bytes_of(&d->options, TRACE_DYNVARSIZE),
 		.programs = d->programs.at,
 		.n_programs = d->programs.n,

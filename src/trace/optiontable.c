@@ -7,6 +7,7 @@
  */
 #include <stddef.h>
 #include <string.h>
+#include <runtime/runtime.h>
 #include "options.h"
 
 #define SECOND 1000000000ull
@@ -84,7 +85,7 @@ const struct option_row option_rows[TRACE_OPTIONS] = {
 	[TRACE_NSPEC] = {.name = "nspec",
 		.kind = OPTION_NUMBER,
 		.initial = "1",
-		.most = 1u << 16},
+		.most = RT_SPECS_MAX},
 	[TRACE_PSPEC] = {.name = "pspec", .kind = OPTION_FLAG},
 	[TRACE_QUIET] = {.name = "quiet", .kind = OPTION_FLAG, .live = 1},
 	[TRACE_RAWBYTES] = {.name = "rawbytes", .kind = OPTION_FLAG, .live = 1},

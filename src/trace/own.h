@@ -70,7 +70,9 @@ struct dtproc {
 	struct trace_drain *drain;
 	struct hash flows;  /* flow.c: by thread */
 	uint64_t status_ns; /* when drops were looked at last that belong to no lane */
-	struct trace_table *bases; /* what clear() and trunc() forgot; NULL: nothing */
+	struct trace_spec *specs; /* speculate.c; NULL: none was used */
+	uint64_t spec_drops;      /* records that went beyond specsize */
+	int saved_out;            /* what freopen() took the place of; -1: nothing */
 	VEC(struct trace_normal) normals;
 	VEC(uint32_t) printed; /* groups of aggregations that printa() has shown */
 	int heading_due;
@@ -164,6 +166,20 @@ void trace_print_bytes(const void *bytes, size_t n, enum trace_bytes_form, FILE 
 void trace_print_typed(
 	const struct lang_type *type, const void *bytes, size_t n, FILE *out);
 
+/* speculate.c: a record that has a tag. */
+void trace_speculation(
+	struct dtproc *, const struct rt_record *, const void *payload, FILE *out);
+void trace_speculations_free(struct dtproc *);
+
+/* action.c: what is done when its record is printed. */
+void trace_action(struct dtproc *, const struct rt_record *, const struct cg_action *,
+	const void *payload, size_t len, FILE *out);
+/* Undoes freopen(). */
+void trace_output_back(struct dtproc *, FILE *out);
+/* print.c: as printf() prints it. */
+void trace_print_format(struct dtproc *, const struct rt_record *,
+	const struct cg_action *, const void *payload, size_t len, FILE *out);
+
 /* stacks.c: enum dtproc_frame_flags of a frame that was walked. */
 struct stack_frame;
 unsigned trace_frame_flags(const struct stack_frame *);
@@ -223,7 +239,6 @@ void trace_print_number(const struct trace_value *, FILE *out);
 int trace_column(unsigned type_size);
 
 /* aggregate.c, aggprint.c */
-void trace_forget_bases(struct dtproc *);
 /* printa(), clear(), trunc() */
 void trace_aggregation_action(struct dtproc *, const struct cg_action *,
 	const void *payload, size_t len, FILE *out);

@@ -123,7 +123,7 @@ static void print_trace(struct dtproc *d, const struct cg_action *a, const void 
 		trace_print_number(&v, out);
 }
 
-static void print_printf(struct dtproc *d, const struct rt_record *r,
+void trace_print_format(struct dtproc *d, const struct rt_record *r,
 	const struct cg_action *a, const void *payload, size_t len, FILE *out)
 {
 	char room[RT_RECORD_MAX + LANG_ARGS_MAX], *buf = room;
@@ -170,14 +170,14 @@ static void print_action(struct dtproc *d, const struct rt_record *r,
 		print_print(d, a, payload, len, out);
 		break;
 	case CG_PRINTF:
-		print_printf(d, r, a, payload, len, out);
+		trace_print_format(d, r, a, payload, len, out);
 		break;
 	case CG_EXIT:
 		d->exit_status = (int)trace_field_number(&a->fields[0], payload, len);
 		d->exit_called = 1;
 		break;
 	default:
-		trace_aggregation_action(d, a, payload, len, out);
+		trace_action(d, r, a, payload, len, out);
 	}
 }
 

@@ -180,7 +180,9 @@ int dtproc_stop(struct dtproc *d, FILE *out)
 	engine_release(d->engines);
 	probe_table_release(d->probes);
 	fputc('\n', out);
-	return trace_print_aggregations(d, out);
+	int err = trace_print_aggregations(d, out);
+	trace_output_back(d, out);
+	return err;
 }
 
 int dtproc_exit_status(const struct dtproc *d)

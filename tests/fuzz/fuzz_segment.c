@@ -16,6 +16,8 @@ static int look(const struct rt_agg_entry *e, void *arg)
 		*sum += e->words[i];
 	for (uint32_t i = 0; i < e->key_bytes; i++)
 		*sum += key[i];
+	if (*sum % 5 == 0)
+		rt_agg_forget(e, *sum % 2 ? RT_CLEAR : RT_TRUNCATE);
 	return 0;
 }
 
@@ -34,6 +36,7 @@ static void step(struct dbench *b, unsigned what)
 		break;
 	case 2:
 		rt_segment_attach(b->mem, b->size, 0, &b->view);
+		rt_view_shared(&b->view, b->shared, sizeof b->shared);
 		break;
 	default:
 		b->hit.flags = RT_HIT_ALWAYS;
@@ -56,14 +59,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		bench_compile(&b,
 			"BEGIN /probefunc != \"x\"/ { @a[probemod, execname] = avg(arg0);"
 			" @q[arg1] = quantize(arg0); @ = count(); trace(probefunc);"
-			" printf(\"%s\", execname); }"))
+			" printf(\"%s\", execname); a[arg0, execname] = arg1; self->b[arg1]++;"
+			" s[arg1] = probefunc; @l[a[arg0, s[arg1]]] = llquantize(arg0, 10, 0, 6, 20, 3); }"
+			"BEGIN { self->s = speculation(); a[arg0, execname] = 0; }"
+			"BEGIN { speculate(self->s); trace(s[self->b[arg1]]); }"
+			"BEGIN { commit(self->s); self->s = 0; discard(a[1, \"\"]); }"))
 		abort();
 	for (size_t i = 0; i + 8 <= size; i += 8) {
 		uint32_t where;
 
 		memcpy(&where, data + i, 4);
-		where %= (uint32_t)b.size - 4;
-		memcpy(b.mem + where, data + i + 4, 4);
+		if (data[i + 3] & 128) {
+			where %= sizeof b.shared - 4;
+			memcpy(b.shared + where, data + i + 4, 4);
+		} else {
+			where %= (uint32_t)b.size - 4;
+			memcpy(b.mem + where, data + i + 4, 4);
+		}
 		step(&b, data[i + 3]);
 	}
 	rt_client_drops(&b.client, 0, &drops);

@@ -108,7 +108,7 @@ static inline int bench_open(struct dbench *b, const struct rt_params *params)
 	static const char *const names[RT_PARTS] = {
 		"pid42", "libc.so.6", "malloc", "entry"};
 	static const struct rt_shared_params shared = {
-		.globals = 4096, .dyn_bytes = 128 * 1024, .dyn_room = 1024};
+		.globals = 4096, .dyn_bytes = 128 * 1024, .dyn_room = 1024, .specs = 2};
 	struct rt_params roomy = *params;
 
 	roomy.self_room = roomy.self_room ? roomy.self_room : 1024;

@@ -8,60 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../src/runtime/segment.h"
-
-struct side {
-	struct rt_client client;
-	struct rt_view *views;
-	unsigned char *mem;
-	size_t size;
-};
-
-static int host_value(void *cookie, uint32_t which, uint64_t *out)
-{
-	*out = which == RT_VALUE_TIMESTAMP ? 123 : 1;
-	return 0;
-}
-static const struct rt_host host = {.value = host_value};
-
-static void open_side(struct side *s, struct rt_params params)
-{
-	s->size = rt_segment_size(&params);
-	assert_true(s->size > 0);
-	s->mem = aligned_alloc(4096, s->size);
-	assert_non_null(s->mem);
-	memset(s->mem, 0, s->size);
-	assert_int_equal(rt_segment_format(s->mem, s->size, &params, &s->client), 0);
-	s->views = calloc(s->client.geo.lanes, sizeof *s->views);
-	assert_non_null(s->views);
-	for (uint32_t i = 0; i < s->client.geo.lanes; i++)
-		assert_int_equal(rt_segment_attach(s->mem, s->size, i, &s->views[i]), 0);
-}
-
-static void close_side(struct side *s)
-{
-	free(s->views);
-	free(s->mem);
-}
-
-static struct rt_hit hit_of(struct side *s, uint32_t lane)
-{
-	return (struct rt_hit){.view = &s->views[lane],
-		.host = &host,
-		.probe = 9,
-		.program = 5,
-		.pid = 1,
-		.tid = 2};
-}
-
-static struct rt_params small(void)
-{
-	return (struct rt_params){.lanes = 2,
-		.ring_bytes = 4096,
-		.agg_bytes = 4096,
-		.probes = 4,
-		.name_bytes = 4096};
-}
+#include "side.h"
 
 /* Records of all lengths come out as they went in, around the end of the ring. */
 static void test_ring_wraps(void **state)
@@ -116,21 +63,6 @@ static void test_ring_drops(void **state)
 	close_side(&s);
 }
 
-struct sums {
-	uint64_t n, first[RT_WORDS_MAX], keys;
-};
-
-static int sum_up(const struct rt_agg_entry *e, void *arg)
-{
-	struct sums *sums = arg;
-
-	sums->n++;
-	sums->keys += e->key_bytes ? *(const uint64_t *)e->key : 0;
-	for (uint32_t i = 0; i < e->n_words; i++)
-		sums->first[i] += e->words[i];
-	return 0;
-}
-
 static void test_agg_counts(void **state)
 {
 	struct side s;
@@ -141,7 +73,7 @@ static void test_agg_counts(void **state)
 	open_side(&s, small());
 	for (uint64_t n = 0; n < 3000; n++) {
 		key[0] = n % 30;
-		rt_agg_update(&s.views[0], 1, RT_AGG_COUNT, 0, key, 16, 1);
+		rt_agg_update(&s.views[0], 1, RT_AGG_COUNT, 0, key, 16, 1, 1);
 	}
 	rt_agg_each(&s.client, 0, sum_up, &sums);
 	assert_int_equal(sums.n, 30);
@@ -149,7 +81,7 @@ static void test_agg_counts(void **state)
 	assert_int_equal(sums.first[0], 3000);
 	for (uint64_t n = 0; n < 3000; n++) { /* more keys than there is room for */
 		key[0] = key[1] = n;
-		rt_agg_update(&s.views[0], 2, RT_AGG_COUNT, 0, key, 16, 1);
+		rt_agg_update(&s.views[0], 2, RT_AGG_COUNT, 0, key, 16, 1, 1);
 	}
 	memset(&sums, 0, sizeof sums);
 	rt_agg_each(&s.client, 0, sum_up, &sums);
@@ -168,8 +100,8 @@ static void words_of(enum rt_agg_func func, uint64_t param, struct sums *out)
 	params.agg_bytes = 1 << 17;
 	open_side(&s, params);
 	for (int64_t v = 1; v <= 10; v++)
-		rt_agg_update(&s.views[0], 1, func, param, "", 0, v);
-	rt_agg_update(&s.views[0], 1, func, param, "", 0, -5);
+		rt_agg_update(&s.views[0], 1, func, param, "", 0, v, 1);
+	rt_agg_update(&s.views[0], 1, func, param, "", 0, -5, 1);
 	memset(out, 0, sizeof *out);
 	rt_agg_each(&s.client, 0, sum_up, out);
 	assert_int_equal(out->n, 1);
@@ -226,13 +158,13 @@ static void test_quantize_bounds(void **state)
 
 		assert_int_equal(rt_quantize_bound(up), v);
 		assert_int_equal(rt_quantize_bound(2 * RT_QUANTIZE_ZERO - up), -v);
-		rt_agg_update(&s.views[0], 1, RT_AGG_QUANTIZE, 0, "", 0, v);
-		rt_agg_update(&s.views[0], 1, RT_AGG_QUANTIZE, 0, "", 0, v + (v - 1));
-		rt_agg_update(&s.views[0], 1, RT_AGG_QUANTIZE, 0, "", 0, -v);
-		rt_agg_update(&s.views[0], 1, RT_AGG_QUANTIZE, 0, "", 0, -v - (v - 1));
+		rt_agg_update(&s.views[0], 1, RT_AGG_QUANTIZE, 0, "", 0, v, 1);
+		rt_agg_update(&s.views[0], 1, RT_AGG_QUANTIZE, 0, "", 0, v + (v - 1), 1);
+		rt_agg_update(&s.views[0], 1, RT_AGG_QUANTIZE, 0, "", 0, -v, 1);
+		rt_agg_update(&s.views[0], 1, RT_AGG_QUANTIZE, 0, "", 0, -v - (v - 1), 1);
 	}
-	rt_agg_update(&s.views[0], 1, RT_AGG_QUANTIZE, 0, "", 0, INT64_MIN);
-	rt_agg_update(&s.views[0], 1, RT_AGG_QUANTIZE, 0, "", 0, 0);
+	rt_agg_update(&s.views[0], 1, RT_AGG_QUANTIZE, 0, "", 0, INT64_MIN, 1);
+	rt_agg_update(&s.views[0], 1, RT_AGG_QUANTIZE, 0, "", 0, 0, 1);
 	rt_agg_each(&s.client, 0, sum_up, r);
 	for (uint32_t i = 0; i < RT_QUANTIZE_BUCKETS; i++)
 		assert_int_equal(r->first[i], i == RT_QUANTIZE_ZERO ? 1 : i == 0 ? 3 : 2);
@@ -298,14 +230,14 @@ static void test_agg_survives_death(void **state)
 	struct sums *r = calloc(1, sizeof *r);
 
 	open_side(&s, small());
-	rt_agg_update(&s.views[0], 1, RT_AGG_AVG, 0, "", 0, 10);
+	rt_agg_update(&s.views[0], 1, RT_AGG_AVG, 0, "", 0, 10, 1);
 	e = (struct rt_entry *)s.views[0].heap;
 	e->seq++; /* it had begun the next one: */
 	((uint64_t *)(e + 1))[0] = 2;
 	rt_agg_each(&s.client, 0, sum_up, r);
 	assert_int_equal(r->first[0], 1);
 	assert_int_equal(r->first[1], 10);
-	rt_agg_update(&s.views[0], 1, RT_AGG_AVG, 0, "", 0, 5); /* its successor */
+	rt_agg_update(&s.views[0], 1, RT_AGG_AVG, 0, "", 0, 5, 1); /* its successor */
 	memset(r, 0, sizeof *r);
 	rt_agg_each(&s.client, 0, sum_up, r);
 	assert_int_equal(r->first[0], 2);
@@ -359,7 +291,7 @@ static void test_scribbled(void **state)
 		s.views[0].lane->tail = random;
 		s.views[0].lane->head ^= random >> 50;
 		rt_ring_put(&hit, RT_RECORD_DATA, &key, 8);
-		rt_agg_update(&s.views[0], 1, RT_AGG_AVG, 0, &key, 8, 1);
+		rt_agg_update(&s.views[0], 1, RT_AGG_AVG, 0, &key, 8, 1, 1);
 		while (rt_ring_next(&s.client, 0, &record, out))
 			assert_true(record.size <= sizeof record + RT_RECORD_MAX);
 		rt_agg_each(&s.client, 0, sum_up, sums);
@@ -391,7 +323,7 @@ static void *work(void *arg)
 
 		if (rt_run_begin(&hit, 1) != RT_RUN)
 			continue;
-		rt_agg_update(hit.view, 1, RT_AGG_AVG, 0, &key, 8, 2);
+		rt_agg_update(hit.view, 1, RT_AGG_AVG, 0, &key, 8, 2, 1);
 		rt_ring_put(&hit, RT_RECORD_DATA, payload, sizeof payload);
 		rt_run_end(&hit);
 	}
