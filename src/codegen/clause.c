@@ -108,8 +108,8 @@ static int is_destructive(const struct lang_stmt *s)
 }
 
 /* tracemem(): so many bytes, and how many of them are shown. */
-static void lay_memory(
-	const struct lang_node *call, struct cg_field *fields, uint32_t *offset)
+static void lay_memory(struct gen *g, const struct lang_node *call,
+	struct cg_field *fields, uint32_t *offset)
 {
 	const struct lang_node *size = call->args->next;
 
@@ -119,7 +119,7 @@ static void lay_memory(
 		.size = ((uint32_t)size->value + 7) & ~7u};
 	*offset += fields[0].size;
 	if (size->next)
-		fields[1] = gen_field(size->next, offset);
+		fields[1] = gen_field(g, size->next, offset);
 }
 
 /* Where the arguments of an action lie in the record; the format takes no room. */
@@ -138,7 +138,7 @@ static int lay_action(struct gen *g, const struct lang_node *call, struct cg_act
 	out->fields = fields;
 	out->aggs = aggs;
 	if (out->kind == CG_TRACEMEM) {
-		lay_memory(call, fields, offset);
+		lay_memory(g, call, fields, offset);
 		out->n_fields = call->n_args - 1;
 		return 0;
 	}

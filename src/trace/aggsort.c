@@ -55,7 +55,7 @@ int64_t trace_row_number(const struct trace_row *r, uint64_t normal)
 
 int trace_row_is_histogram(const struct trace_row *r)
 {
-	return r->agg->func == RT_AGG_QUANTIZE || r->agg->func == RT_AGG_LQUANTIZE;
+	return r->agg->func >= RT_AGG_QUANTIZE && r->agg->func <= RT_AGG_LLQUANTIZE;
 }
 
 /* ------------------------------------------------------------------- values */
@@ -69,6 +69,9 @@ static long double bucket_value(const struct cg_agg *a, unsigned i)
 
 	if (a->func == RT_AGG_QUANTIZE)
 		return (long double)rt_quantize_bound(i);
+	if (a->func == RT_AGG_LLQUANTIZE)
+		return i ? (long double)rt_llquantize_bound(a->param, i)
+			 : (long double)rt_llquantize_bound(a->param, 1) - 1;
 	if (i == 0)
 		return (long double)base - 1;
 	if (i > levels)

@@ -124,6 +124,10 @@ void trace_bucket_text(enum rt_agg_func func, uint64_t param, unsigned n, unsign
 	unsigned step = (uint16_t)(param >> 48);
 	int64_t at = base + ((int64_t)bucket - 1) * step;
 
+	if (func == RT_AGG_LLQUANTIZE) {
+		base = rt_llquantize_bound(param, 1);
+		at = rt_llquantize_bound(param, bucket);
+	}
 	if (func == RT_AGG_QUANTIZE)
 		snprintf(buf, size, "%lld", (long long)rt_quantize_bound(bucket));
 	else if (bucket == 0)
