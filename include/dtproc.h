@@ -120,10 +120,11 @@ enum dtproc_release_mode {
 /*
  * Starts `file` (found along PATH) with `argv` and `envp` (NULL: the client's
  * environment), stopped at the point that option `evaltime` names (postinit: objects
- * are mapped and the libraries' constructors have run), and returns its handle with one
- * reference.  It inherits what a child of a shell would.  May block: until the program
- * is loaded.  Errors: ENOEXEC (file and reason), EEXITED, EKILLED, EUNOBSERVABLE,
- * EKEEPER; a failed create leaves nothing behind.
+ * are mapped and the libraries' constructors have run) or the next one that its program
+ * has, which is a warning (dtproc_on_warning), and returns its handle with one reference.
+ * It inherits what a child of a shell would.  May block: until the program is loaded.
+ * Errors: ENOEXEC (file and reason), EEXITED, EKILLED, EUNOBSERVABLE, EKEEPER; a failed
+ * create leaves nothing behind.
  */
 DTPROC_API DTPROC_MUST_USE int dtproc_proc_create(struct dtproc *, const char *file,
 	char *const argv[], char *const envp[], struct dtproc_proc **out);

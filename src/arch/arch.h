@@ -83,11 +83,6 @@ void arch_move(const uint8_t *bytes, size_t n, dtproc_addr from, dtproc_addr to,
  * boundary of it.
  */
 dtproc_addr arch_slot_pc(const uint8_t *code, size_t n, dtproc_addr to, unsigned offset);
-/*
- * Address of main() by the code at a program's entry point, `start`, whose bytes are
- * `bytes`; 0: it does not tell.
- */
-dtproc_addr arch_start_main(const uint8_t *bytes, size_t n, dtproc_addr start);
 /* Length of the instruction at `bytes`; 0: none. */
 unsigned arch_insn_len(const uint8_t *bytes, size_t n);
 
@@ -108,8 +103,13 @@ struct arch_lead {
 unsigned arch_insn_lead(
 	const uint8_t *bytes, size_t n, dtproc_addr from, struct arch_lead *out);
 
-/* Reads victim memory for arch_emulate(): 0 or negative. */
+/* Reads memory of a victim: all of `len`, 0; or negative. */
 typedef int arch_read_fn(void *cookie, dtproc_addr, void *buf, size_t len);
+/*
+ * Address of main() by the code at a program's entry point, `start`; 0: it does not tell
+ * (or not yet: a program's own table of addresses is filled in when its linker is done).
+ */
+dtproc_addr arch_start_main(arch_read_fn *, void *cookie, dtproc_addr start);
 typedef int arch_write_fn(void *cookie, dtproc_addr, const void *buf, size_t len);
 /* Is it one of a few that arch_emulate() carries out, though a slot would do? */
 int arch_is_simple(const uint8_t *bytes, size_t n);

@@ -56,6 +56,7 @@ static void react_exec(struct dtproc_proc *p, const struct wire_event *e, int *f
 	if (h->changed)
 		h->changed(p, HOLD_EXEC, h->arg);
 	linker_exec(p);
+	runto_exec(p);
 }
 
 static void react(struct dtproc_proc *p, const struct wire_event *e, int *fd)

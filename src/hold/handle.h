@@ -95,6 +95,8 @@ struct changes {
 	size_t n;
 };
 
+struct goal; /* runto.c */
+
 struct dtproc_proc {
 	struct hold_session *session;
 	pid_t pid; /* fixed before the handle is READY, as are: */
@@ -127,6 +129,7 @@ struct dtproc_proc {
 	uint32_t next_user;
 	struct dtproc_bkpt *in_callback;
 	uint32_t epoch; /* hold_epoch() */
+	struct goal *goal; /* where it runs to; NULL: nobody waits for that */
 	void *user;
 	void (*user_destroy)(void *);
 
@@ -285,6 +288,17 @@ void bkpt_free_all(struct dtproc_proc *);
 void linker_react(struct dtproc_proc *, const struct wire_event *);
 /* Another image was executed: follows its linker, if that is wanted. */
 void linker_exec(struct dtproc_proc *);
+
+/* ---------------------------------------------------------- runto.c, entry.c */
+/* All with the handle locked. */
+
+/* Another image was executed: a stop point that was not reached is to be in this one. */
+void runto_exec(struct dtproc_proc *);
+/* The entry point of the program that a linker runs which was started by name. */
+int entry_behind_linker(
+	struct dtproc_proc *, dtproc_addr debug, dtproc_addr *out) MUST_USE;
+/* main() of the program with this entry point; 0: not found. */
+dtproc_addr entry_main(struct dtproc_proc *, dtproc_addr entry);
 
 /* ------------------------------------------------------------------- rseq.c */
 

@@ -163,14 +163,25 @@ int hold_disarm(struct dtproc_proc *, const struct wire_site *sites, size_t n) M
  */
 int hold_run_to(struct dtproc_proc *, dtproc_addr addr, int timeout_ms) MUST_USE;
 
+/* Stop points of an image, in the order in which it comes to them (C4). */
+enum hold_point {
+	HOLD_AT_EXEC,     /* its first instruction */
+	HOLD_AT_PREINIT,  /* all is mapped and relocated, no constructor has run */
+	HOLD_AT_POSTINIT, /* the libraries' constructors have run */
+	HOLD_AT_MAIN,     /* the first instruction of main() */
+};
+struct hold_reached {
+	enum hold_point point;
+	char why[160]; /* it is not the one that was asked for; "": it is, or as good */
+};
 /*
- * Lets a victim that idles where the kernel started it run to where all objects are
- * mapped and relocated and no constructor has run (C4), and returns when it idles there.
- * ENOSYM: that cannot be seen, because the program is static or its linker has no symbols
- * (the text says which), and nothing was done; ESTATE: it came to its entry point without
- * a word of the linker, and idles there.  Else as hold_run_to().
+ * Lets a victim that idles where the kernel started it run to that stop point, and
+ * returns when it idles there, or at the next one where this does not exist (*out says
+ * why; for want of main(): at the entry point).  When it executes another program first,
+ * the point is that program's.  Else as hold_run_to().
  */
-int hold_run_to_preinit(struct dtproc_proc *, int timeout_ms) MUST_USE;
+int hold_run_to_point(struct dtproc_proc *, enum hold_point, int timeout_ms,
+	struct hold_reached *out) MUST_USE;
 
 /* ------------------------------------------------------------------ notices */
 

@@ -346,6 +346,21 @@ static int add_user(struct keeper *k, struct site *s, const struct wire_site *w,
 	return 0;
 }
 
+/*
+ * A thread of an idle victim stands where it was stopped by a breakpoint that has gone:
+ * it has still to come by a probe that is set there now (main:entry, C4).
+ */
+static void meet_anew(struct keeper *k, const struct wire_site *w)
+{
+	if (k->state != WIRE_ST_IDLE || w->kind != WIRE_SITE_PROBE || !RULE(C4, anew))
+		return;
+	hash_each(&k->tasks, i) {
+		struct task *t = k->tasks.slots[i].value;
+		if (t->skip == w->addr)
+			t->skip = 0;
+	}
+}
+
 void site_want(
 	struct keeper *k, struct wire_site *w, const struct wire_operands *operands)
 {
@@ -362,7 +377,11 @@ void site_want(
 		w->reason = WIRE_REFUSED_PROGRAM;
 		return;
 	}
-	if (!s && !(s = site_make(k, w->addr))) {
+	if (!s) {
+		s = site_make(k, w->addr);
+		meet_anew(k, w);
+	}
+	if (!s) {
 		w->result = DTPROC_ENOMEM;
 		return;
 	}

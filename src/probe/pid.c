@@ -217,6 +217,11 @@ static int each_by_name(struct walk *w, const struct object_symbol *at, size_t n
 	return last || w->indirect ? 0 : each_by_glob(w, at, n);
 }
 
+static int read_exactly(void *proc, dtproc_addr addr, void *buf, size_t len)
+{
+	return dtproc_proc_read(proc, addr, buf, len) == (ssize_t)len ? 0 : -1;
+}
+
 /*
  * main of a program that was stripped: its start code tells the address.  Without a size
  * only the entry can be had.
@@ -224,16 +229,13 @@ static int each_by_name(struct walk *w, const struct object_symbol *at, size_t n
 static int stripped_main(struct walk *w)
 {
 	const struct probe_module *m = w->module;
-	uint8_t bytes[64];
 	dtproc_addr main_at;
-	ssize_t got;
 
 	if (m->role != PROBE_PROGRAM || !glob_match(w->desc->function, "main") ||
 		!glob_match(w->desc->name, "entry") ||
 		object_find(m->object, "main", NULL))
 		return 0;
-	got = dtproc_proc_read(w->victim->proc, w->victim->entry, bytes, sizeof bytes);
-	main_at = got > 0 ? arch_start_main(bytes, (size_t)got, w->victim->entry) : 0;
+	main_at = arch_start_main(read_exactly, w->victim->proc, w->victim->entry);
 	if (!main_at || !object_executable(m->object, main_at - m->bias) ||
 		object_at(m->object, main_at - m->bias))
 		return 0;

@@ -122,12 +122,4 @@ uint32_t probe_count(const struct probe_table *);
 void probe_attributes(const struct probe *, struct dtproc_stability *name,
 	struct dtproc_stability *args);
 
-/* Where the kernel started an image, from its auxiliary vector. */
-struct probe_start {
-	dtproc_addr entry; /* of the program; the linker jumps there when it is done */
-	dtproc_addr
-		linker; /* where the linker lies; 0: none, the program starts at once */
-};
-int probe_start_of(struct dtproc_proc *, struct probe_start *out) MUST_USE;
-
 #endif

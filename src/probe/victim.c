@@ -6,13 +6,9 @@
  * a deleted file without the right to reach it) are left out, and that is logged.
  */
 #include <ctype.h>
-#include <elf.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <base/clean.h>
-#include <base/cursor.h>
 #include <base/log.h>
 #include <victim/victim.h>
 #include "own.h"
@@ -29,36 +25,6 @@ int probe_module_matches(const struct probe_module *m, const char *wanted)
 		return 1;
 	slash = strrchr(object_path(m->object), '/');
 	return slash && object_is_called(slash + 1, wanted);
-}
-
-int probe_start_of(struct dtproc_proc *proc, struct probe_start *out)
-{
-	struct probe_start start = {0};
-	char path[40], auxv[4096];
-	struct cursor c;
-	ssize_t got;
-
-	snprintf(path, sizeof path, "/proc/%d/auxv",
-		(int)victim_live_tid(dtproc_proc_pid(proc)));
-	CLEAN_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	got = fd < 0 ? -1 : read(fd, auxv, sizeof auxv);
-	if (got < 0)
-		return err_errno(DTPROC_ESYS, errno, "%s", path);
-	c = cursor_of(auxv, (size_t)got);
-	while (cursor_left(&c) >= 16) {
-		uint64_t type = cursor_u64(&c), value = cursor_u64(&c);
-
-		if (type == AT_ENTRY)
-			start.entry = value;
-		else if (type == AT_BASE)
-			start.linker = value;
-	}
-	if (!start.entry)
-		return err_set(DTPROC_ENOSYM, "pid %d: no entry point is known",
-			(int)dtproc_proc_pid(proc));
-	*out = start;
-	return 0;
 }
 
 /* The module's index, or -1: not there yet. */
@@ -247,7 +213,7 @@ static int still_there(struct probe_victim *v)
 static int read_modules(struct probe_table *t, struct probe_victim *v)
 {
 	CLEAN(victim_maps_free) struct victim_maps maps = {0};
-	struct probe_start start = {0};
+	struct victim_auxv start = {0};
 	struct dtproc_proc_status st;
 	int err;
 
@@ -257,7 +223,7 @@ static int read_modules(struct probe_table *t, struct probe_victim *v)
 	if (err)
 		return err;
 	v->generation = st.generation;
-	if (probe_start_of(v->proc, &start))
+	if (victim_auxv_read(v->pid, &start))
 		log_line("probe", 1, "%s", err_text());
 	v->entry = start.entry;
 	unsee(v);

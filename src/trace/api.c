@@ -202,22 +202,25 @@ int trace_is_target(struct dtproc *d, pid_t pid)
 	return yes;
 }
 
-/*
- * Lets a created victim run to the stop point of option evaltime.  postinit is the
- * program's entry point: the linker has mapped everything by then, and glibc has run the
- * libraries' constructors.  A static program stands there already.
- */
+/* Lets a created victim run to the stop point of option evaltime. */
 static int run_to_stop_point(struct dtproc *d, struct dtproc_proc *p)
 {
-	struct probe_start start;
+	static const char *const names[] = {[HOLD_AT_EXEC] = "exec",
+		[HOLD_AT_PREINIT] = "preinit",
+		[HOLD_AT_POSTINIT] = "postinit",
+		[HOLD_AT_MAIN] = "main"};
+	const char *wanted = d->options.at[TRACE_EVALTIME].text;
+	struct hold_reached at;
+	unsigned point = HOLD_AT_EXEC;
 	int err;
 
-	if (strcmp(d->options.at[TRACE_EVALTIME].text, "exec") == 0)
-		return 0;
-	err = probe_start_of(p, &start);
-	if (err || !start.linker)
-		return err;
-	return hold_run_to(p, start.entry, -1);
+	while (point < HOLD_AT_MAIN && strcmp(names[point], wanted))
+		point++;
+	err = hold_run_to_point(p, (enum hold_point)point, -1, &at);
+	if (!err && *at.why)
+		trace_warn(d, "pid %d is stopped at %s, not at %s: %s",
+			(int)dtproc_proc_pid(p), names[at.point], wanted, at.why);
+	return err;
 }
 
 static int finish_create(

@@ -200,3 +200,15 @@ int victim_linker_find(pid_t pid, int mem, struct victim_linker *out)
 		*out = l;
 	return rc;
 }
+
+int victim_linker_is_late(pid_t pid)
+{
+	struct victim_auxv a;
+	uint64_t bias, value;
+	uint32_t size;
+	CLEAN(unref)
+	struct object *o = victim_auxv_read(pid, &a) ? NULL : open_linker(pid, &a, &bias);
+
+	/* Such a linker is the C library. */
+	return o && object_lookup(o, "__libc_start_main", &value, &size) == 0;
+}

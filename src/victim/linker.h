@@ -27,6 +27,8 @@ typedef ssize_t victim_read_fn(void *arg, dtproc_addr, void *buf, size_t len);
  * symbols of the linker's file.  ENOSYM: there is no linker, the program is static.
  */
 int victim_linker_find(pid_t pid, int mem, struct victim_linker *out) MUST_USE;
+/* Does the linker run constructors behind the program's entry point, as musl's does? */
+int victim_linker_is_late(pid_t pid);
 /* The first way alone, from memory that nobody vouches for. */
 void victim_linker_parse(const struct victim_auxv *, victim_read_fn *, void *arg,
 	struct victim_linker *out);

@@ -220,4 +220,30 @@ static inline pid_t tracer_of(pid_t pid)
 	return victim_status_read(pid, &st) ? -1 : st.tracer;
 }
 
+/* One of tests/victims; this program is in the folder beside. */
+static inline char *built(const char *name)
+{
+	static char path[800];
+	char self[512] = "";
+	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+
+	while (n > 0 && self[n - 1] != '/')
+		n--;
+	snprintf(path, sizeof path, "%.*s../victims/%s", (int)n, self, name);
+	return path;
+}
+
+/* Runs to a stop point; which it came to, with nothing to tell if it is that one. */
+static inline enum hold_point run_to_point(struct dtproc_proc *p, enum hold_point point)
+{
+	struct hold_reached at = {.point = HOLD_AT_EXEC};
+
+	assert_ok(hold_run_to_point(p, point, 10000, &at));
+	assert_int_equal(run_of(p), DTPROC_IDLE);
+	/* musl's postinit is main(). */
+	assert_int_equal(at.why[0] == 0,
+		at.point == point || (point == HOLD_AT_POSTINIT && at.point > point));
+	return at.point;
+}
+
 #endif

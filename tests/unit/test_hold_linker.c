@@ -7,19 +7,6 @@
 
 #include <elf.h>
 
-/* One of tests/victims; this program is in the folder beside. */
-static char *built(const char *name)
-{
-	static char path[800];
-	char self[512] = "";
-	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-
-	while (n > 0 && self[n - 1] != '/')
-		n--;
-	snprintf(path, sizeof path, "%.*s../victims/%s", (int)n, self, name);
-	return path;
-}
-
 static struct dtproc_proc *create(struct hold_session *s, char *const argv[])
 {
 	struct dtproc_proc *p = NULL;
@@ -48,8 +35,7 @@ static void preinit_of(char *const argv[], const char *plug, const char *libc)
 	struct victim_linker l;
 	dtproc_addr at;
 
-	assert_ok(hold_run_to_preinit(p, 10000));
-	assert_int_equal(run_of(p), DTPROC_IDLE);
+	assert_int_equal(run_to_point(p, HOLD_AT_PREINIT), HOLD_AT_PREINIT);
 	assert_int_equal(value_of(p, plug, "plug_calls"), 0);
 	assert_ok(dtproc_proc_symbol(p, libc, "malloc", &at, NULL));
 	assert_ok(victim_linker_find(p->pid, p->image.mem, &l));
@@ -94,9 +80,7 @@ static void E1_a_static_program_has_none(void **state)
 
 	for (size_t i = 0; i < COUNT_OF(programs); i++) {
 		struct dtproc_proc *p = create(s, (char *[]){built(programs[i]), NULL});
-		assert_int_equal(hold_run_to_preinit(p, 1000), DTPROC_ENOSYM);
-		assert_text("static");
-		assert_int_equal(run_of(p), DTPROC_IDLE);
+		assert_int_equal(run_to_point(p, HOLD_AT_PREINIT), HOLD_AT_POSTINIT);
 		assert_int_equal(run_out(p), 0);
 		dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
 	}
@@ -110,9 +94,11 @@ static void C4_an_end_before_preinit(void **state)
 	char *argv[] = {built("linked"), NULL},
 	     *envp[] = {"LD_TRACE_LOADED_OBJECTS=1", NULL};
 	struct dtproc_proc *p = NULL;
+	struct hold_reached at;
 
 	assert_ok(hold_create(s, HOLD_FOR_CLIENT, argv[0], argv, envp, &p));
-	assert_int_equal(hold_run_to_preinit(p, 10000), DTPROC_EEXITED);
+	assert_int_equal(
+		hold_run_to_point(p, HOLD_AT_PREINIT, 10000, &at), DTPROC_EEXITED);
 	dtproc_proc_release(p, DTPROC_RELEASE_DEFAULT);
 	hold_close(s);
 }

@@ -111,7 +111,7 @@ static void refused(void **state)
 		{"nspec", "1k", "is not a number"},
 		{"switchrate", "0", "out of range"},
 		{"switchrate", "1fortnight", "is not a rate"},
-		{"evaltime", "later", "exec postinit"},
+		{"evaltime", "later", "exec preinit postinit main"},
 		{"engine", "inline", "not built yet"},
 		{"engine", "to", "is not"},
 		{"quiet", "very", "is not for a switch"},

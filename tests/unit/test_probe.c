@@ -174,30 +174,68 @@ static void ticks(void **state)
 	assert_int_equal(tick("dtrace", "tick-1s", &s), 0);
 }
 
+/* Bytes that lie at 0x1000 in a victim. */
+struct code {
+	const uint8_t *at;
+	size_t n;
+};
+
+static int read_code(void *cookie, dtproc_addr addr, void *buf, size_t len)
+{
+	const struct code *c = cookie;
+
+	if (addr < 0x1000 || addr - 0x1000 > c->n || len > c->n - (addr - 0x1000))
+		return -1;
+	memcpy(buf, c->at + (addr - 0x1000), len);
+	return 0;
+}
+
+/* Start code of `n` bytes, with others behind it. */
+static dtproc_addr start_main(const uint8_t *code, size_t n)
+{
+	uint8_t all[256] = {0};
+	struct code c = {all, sizeof all};
+
+	memcpy(all, code, n);
+	return arch_start_main(read_code, &c, 0x1000);
+}
+
 static void main_by_the_start_code(void **state)
 {
 	/* xor ebp,ebp; mov rdi,0x627ca0; call [rip+...] */
 	static const uint8_t fixed[] = {0x31, 0xed, 0x48, 0xc7, 0xc7, 0xa0, 0x7c, 0x62, 0,
-		0xff, 0x15, 0, 0, 0, 0};
+		0xff, 0x15, 0, 0, 0, 0, 0xf4};
 	/* lea rdi,[rip+0x10]; call [rip+...] */
 	static const uint8_t relative[] = {
 		0x48, 0x8d, 0x3d, 0x10, 0, 0, 0, 0xff, 0x15, 0, 0, 0, 0};
-	/* mov rdi,rsp; call: musl's, which passes its stack */
-	static const uint8_t stack[] = {0x48, 0x89, 0xe7, 0xe8, 0, 0, 0, 0};
+	/* mov rdi,[rip+6]; call [rip+...]; and the table */
+	static const uint8_t listed[] = {0x48, 0x8b, 0x3d, 6, 0, 0, 0, 0xff, 0x15, 0, 0,
+		0, 0, 0x21, 0x43, 0x65, 0, 0, 0, 0, 0};
+	/* mov rdi,rsp; call: musl's, which passes its stack; mov rdi,0x401030; jmp */
+	static const uint8_t stack[] = {0x48, 0x89, 0xe7, 0xe8, 1, 0, 0, 0, 0xf4, 0x48,
+		0xc7, 0xc7, 0x30, 0x10, 0x40, 0, 0xe9, 0, 0, 0, 0};
 	/* the address is overwritten before the call */
 	static const uint8_t lost[] = {0x48, 0xc7, 0xc7, 0xa0, 0x7c, 0x62, 0, 0x48, 0x89,
-		0xe7, 0xe8, 0, 0, 0, 0};
-	/* jmp: another language's start */
-	static const uint8_t jump[] = {0x48, 0xc7, 0xc7, 0xa0, 0x7c, 0x62, 0, 0xeb, 0};
+		0xe7, 0xff, 0x15, 0, 0, 0, 0};
+	/* call to itself, for ever */
+	static const uint8_t again[] = {0xe8, 0xfb, 0xff, 0xff, 0xff};
+	/* jz: another language's start */
+	static const uint8_t branch[] = {
+		0x48, 0xc7, 0xc7, 0xa0, 0x7c, 0x62, 0, 0x74, 0, 0xe8, 0, 0, 0, 0};
 
-	assert_int_equal(arch_start_main(fixed, sizeof fixed, 0x1000), 0x627ca0);
-	assert_int_equal(arch_start_main(relative, sizeof relative, 0x1000), 0x1017);
-	assert_int_equal(arch_start_main(stack, sizeof stack, 0x1000), 0);
-	assert_int_equal(arch_start_main(lost, sizeof lost, 0x1000), 0);
-	assert_int_equal(arch_start_main(jump, sizeof jump, 0x1000), 0);
-	/* Cut anywhere it tells nothing. */
-	for (size_t n = 0; n < sizeof fixed; n++)
-		assert_int_equal(arch_start_main(fixed, n, 0x1000), 0);
+	assert_int_equal(start_main(fixed, sizeof fixed), 0x627ca0);
+	assert_int_equal(start_main(relative, sizeof relative), 0x1017);
+	assert_int_equal(start_main(listed, sizeof listed), 0x654321);
+	assert_int_equal(start_main(stack, sizeof stack), 0x401030);
+	assert_int_equal(start_main(lost, sizeof lost), 0);
+	assert_int_equal(start_main(again, sizeof again), 0);
+	assert_int_equal(start_main(branch, sizeof branch), 0);
+	/* At the end of what is mapped, and cut anywhere. */
+	for (size_t n = 0; n <= sizeof fixed; n++) {
+		struct code c = {fixed, n};
+		assert_int_equal(arch_start_main(read_code, &c, 0x1000),
+			n == sizeof fixed ? 0x627ca0 : 0);
+	}
 }
 
 int main(void)
