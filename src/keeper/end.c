@@ -86,7 +86,7 @@ void end_let_go(struct keeper *k, enum wire_end mode)
 	 * Processes that share its memory may live on.  A created victim that has become
 	 * somebody else's is not let go: it is killed by our own end (PTRACE_O_EXITKILL).
 	 */
-	if ((k->tasks.n || k->unborn) && !(refused && k->created))
+	if ((k->tasks.n || k->unborn) && !(refused && k->created && kin_count() == 1))
 		let_run(k, mode);
 	keeper_state(k, WIRE_ST_GONE);
 }

@@ -205,7 +205,7 @@ void events_flush(struct keeper *k)
 	if (e.kind != WIRE_EV_OBJECTS || !k->ev.want_objects) /* or there is more */
 		held_told(k, e.kind, e.seq);
 	log_line("events", 2, "pid %d: %s", k->pid, wire_event_name(e.kind));
-	if (wire_send(WIRE_FD_EVENTS, &e, sizeof e, &fd, fd >= 0, MSG_DONTWAIT))
+	if (wire_send(k->events, &e, sizeof e, &fd, fd >= 0, MSG_DONTWAIT))
 		k->client_gone = 1;
 	STEP(EVENT_SENT);
 }
@@ -213,7 +213,7 @@ void events_flush(struct keeper *k)
 void events_ack(struct keeper *k)
 {
 	struct wire_ack a;
-	long n = wire_recv(WIRE_FD_EVENTS, &a, sizeof a, NULL, NULL, MSG_DONTWAIT);
+	long n = wire_recv(k->events, &a, sizeof a, NULL, NULL, MSG_DONTWAIT);
 
 	if (n == DTPROC_ETIMEOUT)
 		return;

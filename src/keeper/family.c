@@ -143,10 +143,13 @@ void family_birth(struct keeper *k, pid_t tid, enum family_side side)
 static pid_t told_birth(struct keeper *k, struct task *t)
 {
 	unsigned long child = 0;
+	struct wait_event ev;
 
 	if (pt_event_message(t->tid, &child) || !child)
 		return 0;
 	family_birth(k, (pid_t)child, FAMILY_TOLD);
+	if (kin_claim((pid_t)child, &ev))
+		stops_deal(k, &ev);
 	return (pid_t)child;
 }
 

@@ -227,22 +227,14 @@ static const struct rt_host host = {.reg = host_reg,
 
 /* ------------------------------------------------------------------- the hit */
 
-static void ring_doorbell(struct keeper *k)
-{
-	static const uint64_t one = 1;
-
-	if (k->doorbell >= 0 && write(k->doorbell, &one, sizeof one) < 0)
-		log_line("keeper", 1, "doorbell: %s", strerror(errno));
-}
-
 /* One firing of a probe: its clauses share the timestamp and this-> variables. */
 static void run_program(struct keeper *k, struct rt_hit *hit, const struct site_user *u)
 {
 	if (hit->probe != u->probe)
 		rt_hit_probe(hit, u->probe);
-	bpf_program_run(k->programs.at[u->program], hit);
-	if (rt_view_bell(&k->view))
-		ring_doorbell(k);
+	bpf_program_run(k->out->programs.at[u->program], hit);
+	if (rt_view_bell(&k->out->view))
+		output_ring(k->out);
 }
 
 /*
@@ -264,7 +256,7 @@ static void run_users(
 	struct keeper *k, struct task *t, struct site *s, const struct moment *moment)
 {
 	struct cookie cookie = {.k = k, .t = t, .s = s, .moment = moment};
-	struct rt_hit hit = {.view = &k->view,
+	struct rt_hit hit = {.view = &k->out->view,
 		.host = &host,
 		.cookie = &cookie,
 		.pid = t->tgid,
@@ -280,8 +272,8 @@ static void run_users(
 			continue;
 		cookie.place = u->place;
 		probes = 1;
-		if (k->view_ok && u->program < k->programs.n &&
-			k->programs.at[u->program])
+		if (k->out->view_ok && u->program < k->out->programs.n &&
+			k->out->programs.at[u->program])
 			run_program(k, &hit, u);
 	}
 	k->ledger->hits += (uint64_t)probes;

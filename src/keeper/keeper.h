@@ -127,22 +127,39 @@ struct pending_hit {
 	dtproc_addr addr;
 };
 
+/*
+ * Where programs write to, and those programs: a victim's, and its followed children's.
+ * One thread runs them all, ours, so they share one lane.
+ */
+struct output {
+	unsigned refs;
+	void *segment;
+	size_t segment_size;
+	void *shared; /* the session's variables; NULL: none */
+	size_t shared_size;
+	int doorbell;
+	struct rt_view view;
+	uint8_t view_ok;
+	VEC(struct bpf_program *) programs;
+};
+
 struct keeper {
 	pid_t pid;
+	int requests, events; /* our ends of the sockets; -1 */
+	int bulk;             /* memfd */
 	enum wire_state state;
 	uint32_t generation;
 	uint8_t created;
 	uint8_t started;  /* WIRE_MOMENT_START has come */
 	uint8_t held;     /* tasks are left stopped; 2: a stop of all is wanted */
 	uint8_t hot;      /* the last stop was a hit: the next one is near */
-	uint8_t finished; /* leave the main loop */
-	volatile sig_atomic_t client_gone; /* a signal handler sets it, too */
+	uint8_t finished; /* it is over */
+	uint8_t client_gone;
 	uint8_t stopped_by; /* signal that somebody else stopped the victim with; 0 */
 	int deadline_ms;
 	int mem;    /* /proc/PID/mem, or -1 */
 	int maps;   /* /proc/PID/maps of this image, once asked; or -1 */
 	int victim; /* while it starts: pidfd of the process that is meant; -1 */
-	int signal_fd;
 
 	struct hash tasks;      /* by tid: struct task */
 	struct hash sites;      /* by address: struct site */
@@ -155,7 +172,7 @@ struct keeper {
 	VEC(struct slot_code) staged; /* slots filled, not written to the victim yet */
 	dtproc_addr staged_at;
 	VEC(struct pending_hit) hits;
-	VEC(struct bpf_program *) programs;
+	struct output *out;
 
 	struct wire_ledger *ledger;
 	VEC(uint32_t) vacant_traps;
@@ -181,14 +198,6 @@ struct keeper {
 
 	uint32_t request_seq;
 	uint64_t pause_from; /* ns; when the stop of all threads began */
-
-	void *segment;
-	size_t segment_size;
-	void *shared; /* the session's variables; NULL: none */
-	size_t shared_size;
-	int doorbell;
-	struct rt_view view;
-	uint8_t view_ok;
 
 	struct {
 		int fd;            /* of its timer; -1: none yet */
@@ -291,6 +300,41 @@ int tasks_left(struct keeper *);
 /* Any task of the victim itself that is stopped; NULL. */
 struct task *task_stopped(struct keeper *);
 
+/* -------------------------------------------------------------------- kin.c */
+
+/*
+ * The victims of this process: the first one, and children that are followed, each with a
+ * struct keeper of its own.
+ */
+int kin_add(struct keeper *) MUST_USE;
+size_t kin_count(void);
+/* The i-th of them. */
+struct keeper *kin_get(size_t i);
+/* Frees those that are finished; how many are left. */
+size_t kin_sweep(void);
+/*
+ * Whose is the task of this event?  NULL: it is a child that its parent has not told of
+ * yet, and waits for that.
+ */
+struct keeper *kin_owner(struct keeper *first, const struct wait_event *);
+/* A task of `k` has told of this child: 1 and its event, if that has come before. */
+int kin_claim(pid_t tid, struct wait_event *out);
+/* Deals with those whose parents will never tell; ms until the next is due, or -1. */
+int kin_expire(void);
+
+/* ----------------------------------------------------------------- output.c */
+
+struct output *output_new(void);
+struct output *output_ref(struct output *);
+void output_unref(struct output *);
+/* Replaces all programs by those in `bytes`, as WIRE_PROGRAMS has them, with its flags. */
+int output_programs(struct output *, const unsigned char *bytes, size_t len,
+	uint32_t flags) MUST_USE;
+/* Takes over the descriptors of WIRE_SEGMENT: those that it keeps become -1. */
+int output_segment(struct output *, int *fds, int nfds) MUST_USE;
+/* The client is to look at the ring. */
+void output_ring(struct output *);
+
 /* ------------------------------------------------------------------ seize.c */
 
 /*
@@ -310,8 +354,13 @@ int open_mem(struct keeper *, pid_t pid, const char *what);
 
 /* ------------------------------------------------------------------ stops.c */
 
-/* Deals with one reported event, and resumes its task unless `held`. */
+/*
+ * Deals with one reported event, of whichever victim of this process, and resumes its
+ * task unless that one is `held`.
+ */
 void stops_dispatch(struct keeper *, const struct wait_event *);
+/* The same for a task that is this victim's. */
+void stops_deal(struct keeper *, const struct wait_event *);
 /*
  * Stops all tasks, with every PC at the program's own text.  0; DTPROC_ETIMEOUT with
  * all running again when one cannot be stopped before the deadline.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The keeper's loop: stops of the victim first, a few at a time, then events to tell,
- * requests to serve, and the client's life to watch.
+ * The keeper's loop: stops of the victims first, a few at a time, then for each events to
+ * tell and requests to serve, and the client's life to watch.
  *
  * Between two hits that follow each other closely the loop gives its CPU away by
  * sched_yield() instead of sleeping: on one CPU the victim then runs up to its next hit,
@@ -31,7 +31,8 @@
 #define RETRY 256
 #define SLICE_NS 100000u /* the least that the kernel grants */
 
-static struct keeper keeper;
+static int signal_fd;
+static volatile sig_atomic_t cpu_is_spent;
 
 /* Waits a little for the stop that follows a hit; 1: here it is. */
 static int spin(struct keeper *k, struct wait_event *ev)
@@ -50,11 +51,6 @@ static int spin(struct keeper *k, struct wait_event *ev)
 	vain++;
 	k->hot = 0;
 	return 0;
-}
-
-static int next_stop(struct keeper *k, struct wait_event *ev)
-{
-	return wait_any(ev) > 0 || (k->hot && spin(k, ev));
 }
 
 /* A stop of all was wanted: for an event breakpoint, or to step a thread. */
@@ -78,19 +74,40 @@ static void stop_as_wanted(struct keeper *k)
 		stops_release(k);
 }
 
+/* The victim whose next stop is near; NULL. */
+static struct keeper *hot_one(void)
+{
+	for (size_t i = 0; i < kin_count(); i++)
+		if (kin_get(i)->hot)
+			return kin_get(i);
+	return NULL;
+}
+
+static int next_stop(struct wait_event *ev)
+{
+	struct keeper *hot;
+
+	return wait_any(ev) > 0 || ((hot = hot_one()) && spin(hot, ev));
+}
+
+static void stop_all_as_wanted(void)
+{
+	for (size_t i = 0; i < kin_count(); i++)
+		if (kin_get(i)->held == 2)
+			stop_as_wanted(kin_get(i));
+}
+
 /* 1: there may be more, for which no signal need come again. */
-static int handle_stops(struct keeper *k)
+static int handle_stops(void)
 {
 	struct wait_event ev;
 
-	if (k->held == 2)
-		stop_as_wanted(k);
+	stop_all_as_wanted();
 	for (int i = 0; i < STOPS_A_ROUND; i++) {
-		if (!next_stop(k, &ev))
+		if (!next_stop(&ev))
 			return 0;
-		stops_dispatch(k, &ev);
-		if (k->held == 2)
-			stop_as_wanted(k);
+		stops_dispatch(kin_get(0), &ev);
+		stop_all_as_wanted();
 	}
 	return 1;
 }
@@ -102,43 +119,83 @@ static void free_sharers(struct keeper *k)
 		end_let_go(k, WIRE_END_RUN);
 }
 
-static void look_around(struct keeper *k, int timeout)
+/* ---------------------------------------------------------------- what to wait for */
+
+/* Descriptors of one victim in the array that is polled. */
+enum { POLL_REQUESTS, POLL_EVENTS, POLL_PROFILE, POLL_OF_ONE };
+
+static void add_polls(const struct keeper *k, struct pollfd *p)
 {
 	int serves = RULE(B4, outstanding) || !k->ev.outstanding;
-	struct pollfd p[] = {
-		{.fd = serves ? WIRE_FD_REQUESTS : -1, .events = POLLIN},
-		{.fd = WIRE_FD_EVENTS, .events = POLLIN},
-		{.fd = RULE(H5, pidfd) ? WIRE_FD_CLIENT : -1, .events = POLLIN},
-		{.fd = k->signal_fd, .events = POLLIN},
-		{.fd = k->profile.fd, .events = POLLIN},
-	};
 
-	if (poll(p, sizeof p / sizeof p[0], timeout) <= 0)
-		return;
-	if (p[3].revents)
-		wait_drain_signal();
-	if (p[4].revents)
+	p[POLL_REQUESTS] =
+		(struct pollfd){.fd = serves ? k->requests : -1, .events = POLLIN};
+	p[POLL_EVENTS] = (struct pollfd){.fd = k->events, .events = POLLIN};
+	p[POLL_PROFILE] = (struct pollfd){.fd = k->profile.fd, .events = POLLIN};
+}
+
+static void serve_polled(struct keeper *k, const struct pollfd *p)
+{
+	short requests = p[POLL_REQUESTS].revents, events = p[POLL_EVENTS].revents;
+
+	if (p[POLL_PROFILE].revents)
 		profile_tick(k);
-	if (p[1].revents & POLLIN)
+	if (events & POLLIN)
 		events_ack(k);
-	if (p[0].revents & POLLIN)
+	if (requests & POLLIN)
 		serve_request(k);
-	if (p[2].revents || ((p[0].revents | p[1].revents) & (POLLHUP | POLLERR)))
+	if ((requests | events) & (POLLHUP | POLLERR))
 		k->client_gone = 1;
 }
 
-static void loop(struct keeper *k)
+static void look_around(int timeout)
 {
-	while (!k->finished) {
-		int more = handle_stops(k);
+	static VEC(struct pollfd) p;
+	size_t n = kin_count(), at = 2;
 
-		free_sharers(k);
-		int wait_ms = linker_wait(k, events_expire(k));
-		events_flush(k);
-		if (k->client_gone)
-			end_client_gone(k);
-		else
-			look_around(k, more || k->hot || k->held == 2 ? 0 : wait_ms);
+	if (vec_reserve((void **)&p.at, &p.room, at + n * POLL_OF_ONE, sizeof *p.at))
+		return;
+	p.at[0] = (struct pollfd){
+		.fd = RULE(H5, pidfd) ? WIRE_FD_CLIENT : -1, .events = POLLIN};
+	p.at[1] = (struct pollfd){.fd = signal_fd, .events = POLLIN};
+	for (size_t i = 0; i < n; i++, at += POLL_OF_ONE)
+		add_polls(kin_get(i), &p.at[at]);
+	if (poll(p.at, at, timeout) <= 0)
+		return;
+	if (p.at[1].revents)
+		wait_drain_signal();
+	for (size_t i = 0; i < n; i++) {
+		serve_polled(kin_get(i), &p.at[2 + i * POLL_OF_ONE]);
+		if (p.at[0].revents)
+			kin_get(i)->client_gone = 1;
+	}
+}
+
+static int sooner(int a, int b)
+{
+	return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
+/* What a victim has to do without being asked; ms until there is more, or -1. */
+static int attend(struct keeper *k)
+{
+	free_sharers(k);
+	int wait_ms = linker_wait(k, events_expire(k));
+	events_flush(k);
+	if (k->client_gone || cpu_is_spent)
+		end_client_gone(k);
+	return k->held == 2 || k->hot ? 0 : wait_ms;
+}
+
+static void loop(void)
+{
+	while (kin_sweep()) {
+		int more = handle_stops(), wait_ms = kin_expire();
+
+		for (size_t i = 0; i < kin_count(); i++)
+			wait_ms = sooner(wait_ms, attend(kin_get(i)));
+		if (kin_sweep())
+			look_around(more ? 0 : wait_ms);
 	}
 }
 
@@ -190,7 +247,7 @@ static void ignore_signals(void)
 static void on_cpu_limit(int sig)
 {
 	(void)sig;
-	keeper.client_gone = 1;
+	cpu_is_spent = 1;
 }
 
 /* A limit on CPU time ends in SIGKILL.  A second before that we let go. */
@@ -225,10 +282,10 @@ static void ask_short_slice(void)
 
 int main(int argc, char **argv)
 {
-	struct keeper *k = &keeper;
+	struct keeper *k = calloc(1, sizeof *k);
 
 	(void)argv;
-	if (argc != 1 || open_ledger(k)) {
+	if (argc != 1 || !k || open_ledger(k)) {
 		fprintf(stderr, "dtproc-keeper: started by libdtproc alone\n");
 		return 2;
 	}
@@ -236,11 +293,15 @@ int main(int argc, char **argv)
 	ignore_signals();
 	heed_cpu_limit();
 	ask_short_slice();
-	k->signal_fd = wait_init();
-	k->mem = k->maps = k->victim = k->doorbell = k->profile.fd = -1;
-	if (k->signal_fd < 0)
+	signal_fd = wait_init();
+	k->requests = WIRE_FD_REQUESTS;
+	k->events = WIRE_FD_EVENTS;
+	k->bulk = WIRE_FD_BULK;
+	k->mem = k->maps = k->victim = k->profile.fd = -1;
+	k->out = output_new();
+	if (signal_fd < 0 || !k->out || kin_add(k))
 		return 1;
 	STEP(KEEPER_RUNS);
-	loop(k);
+	loop();
 	return 0;
 }

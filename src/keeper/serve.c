@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #define BULK_MAX (256u << 20)
-#define PROGRAMS_MAX 4096u
 #define REACT_MAX_MS 600000u
 
 struct call {
@@ -29,22 +28,23 @@ struct call {
 
 /* ---------------------------------------------------------------------- bulk */
 
-static int bulk_get(void *buf, size_t len)
+static int bulk_get(struct keeper *k, void *buf, size_t len)
 {
-	if (text_read(WIRE_FD_BULK, 0, buf, len) == (long)len)
+	if (text_read(k->bulk, 0, buf, len) == (long)len)
 		return 0;
 	return err_set(DTPROC_EPROTO, "the bulk file is shorter than the request says");
 }
 
-static int bulk_put(const void *buf, size_t len)
+static int bulk_put(struct keeper *k, const void *buf, size_t len)
 {
-	if (text_write(WIRE_FD_BULK, 0, buf, len) == (long)len)
+	if (text_write(k->bulk, 0, buf, len) == (long)len)
 		return 0;
 	return err_errno(DTPROC_ESYS, errno, "cannot write to the bulk file");
 }
 
 /* The request's `count` elements of `size` bytes; the caller frees. */
-static int bulk_take(const struct wire_request *req, size_t size, void *out)
+static int bulk_take(
+	struct keeper *k, const struct wire_request *req, size_t size, void *out)
 {
 	size_t len = req->count * size;
 	void *buf;
@@ -54,7 +54,7 @@ static int bulk_take(const struct wire_request *req, size_t size, void *out)
 	buf = malloc(len + 1);
 	if (!buf)
 		return err_nomem("a request");
-	if (bulk_get(buf, len)) {
+	if (bulk_get(k, buf, len)) {
 		free(buf);
 		return DTPROC_EPROTO;
 	}
@@ -156,90 +156,20 @@ static int op_stop(struct keeper *k, struct call *c)
 	return 0;
 }
 
-static void drop_programs(struct keeper *k)
-{
-	for (size_t i = 0; i < k->programs.n; i++)
-		bpf_program_free(k->programs.at[i]);
-	k->programs.n = 0;
-}
-
-static int load_program(struct keeper *k, const void *code, size_t bytes)
-{
-	struct bpf_program *p = NULL;
-	int failed = bpf_program_load(code, bytes, &p);
-
-	if (!failed && vec_push(&k->programs, p)) {
-		bpf_program_free(p);
-		failed = err_nomem("a program");
-	}
-	return failed;
-}
-
 static int op_programs(struct keeper *k, struct call *c)
 {
 	CLEAN_FREE unsigned char *buf = NULL;
-	int code = bulk_take(c->req, 1, &buf);
-	size_t at = 0;
+	int code = bulk_take(k, c->req, 1, &buf);
 
 	if (code)
 		return code;
-	drop_programs(k);
 	recall_forget(k);
-	while (!code && at < c->req->count) {
-		struct wire_program head;
-		if (c->req->count - at < sizeof head || k->programs.n >= PROGRAMS_MAX)
-			return err_set(DTPROC_EPROTO, "bad list of programs");
-		memcpy(&head, buf + at, sizeof head);
-		at += sizeof head;
-		if (head.bytes > c->req->count - at)
-			return err_set(DTPROC_EPROTO, "bad length of a program");
-		code = load_program(k, buf + at, head.bytes);
-		at += head.bytes;
-	}
-	if (!code && !(c->req->flags & WIRE_INTERPRET))
-		bpf_programs_compile(k->programs.at, k->programs.n);
-	return code;
-}
-
-/* Maps a memfd of the client's, which must not be able to shrink under us. */
-static int map_sealed(int fd, void **mem, size_t *size)
-{
-	int seals = fcntl(fd, F_GET_SEALS);
-	struct stat st;
-	void *fresh;
-
-	if (fstat(fd, &st) || st.st_size <= 0 || seals < 0 || !(seals & F_SEAL_SHRINK))
-		return err_set(DTPROC_EPROTO, "the segment could shrink");
-	fresh = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (fresh == MAP_FAILED)
-		return err_errno(DTPROC_ENOMEM, errno, "mapping the segment");
-	if (*mem)
-		munmap(*mem, *size);
-	*mem = fresh;
-	*size = (size_t)st.st_size;
-	return 0;
+	return output_programs(k->out, buf, c->req->count, c->req->flags);
 }
 
 static int op_segment(struct keeper *k, struct call *c)
 {
-	int code;
-
-	if (c->nfds < 2)
-		return err_set(DTPROC_EPROTO, "a segment comes with two descriptors");
-	k->view_ok = 0; /* it points into what may be unmapped now */
-	code = map_sealed(c->fds[0], &k->segment, &k->segment_size);
-	if (!code && c->nfds > 2)
-		code = map_sealed(c->fds[2], &k->shared, &k->shared_size);
-	if (code)
-		return code;
-	k->view_ok = !rt_segment_attach(k->segment, k->segment_size, 0, &k->view);
-	if (k->shared && rt_view_shared(&k->view, k->shared, k->shared_size))
-		k->view_ok = 0;
-	if (k->doorbell >= 0)
-		close(k->doorbell);
-	k->doorbell = c->fds[1];
-	c->fds[1] = -1;
-	return k->view_ok ? 0 : err_set(DTPROC_EPROTO, "the segment is not valid");
+	return output_segment(k->out, c->fds, c->nfds);
 }
 
 static void unwant(struct keeper *k, const struct wire_site *w, size_t n)
@@ -265,8 +195,8 @@ static int arm_begin(struct keeper *k, const struct wire_request *req,
 }
 
 /* The sites of a request, and what lies behind them; the caller frees *out. */
-static int take_sites(const struct wire_request *req, struct wire_site **out,
-	struct wire_operands *operands)
+static int take_sites(struct keeper *k, const struct wire_request *req,
+	struct wire_site **out, struct wire_operands *operands)
 {
 	const size_t most = BULK_MAX / 2;
 	size_t sites = req->count * sizeof **out;
@@ -277,7 +207,7 @@ static int take_sites(const struct wire_request *req, struct wire_site **out,
 		req->arg > most / sizeof(struct wire_operand))
 		return err_set(DTPROC_ELIMIT, "the request has too much in bulk");
 	all.count = sites + req->arg * sizeof(struct wire_operand);
-	code = bulk_take(&all, 1, out);
+	code = bulk_take(k, &all, 1, out);
 	if (code)
 		return code;
 	operands->at = (const void *)((const char *)*out + sites);
@@ -290,7 +220,7 @@ static int op_arm(struct keeper *k, struct call *c)
 	CLEAN_FREE struct wire_site *w = NULL;
 	struct wire_operands operands;
 	enum still was;
-	int code = take_sites(c->req, &w, &operands);
+	int code = take_sites(k, c->req, &w, &operands);
 
 	if (code || (code = arm_begin(k, c->req, w, &was)))
 		return code;
@@ -300,7 +230,7 @@ static int op_arm(struct keeper *k, struct call *c)
 	STEP(ARM_READY);
 	if (!code) {
 		c->rep->value = sites_judge(k, w, c->req->count);
-		code = bulk_put(w, c->req->count * sizeof *w);
+		code = bulk_put(k, w, c->req->count * sizeof *w);
 	}
 	if (code) /* the client knows of none */
 		unwant(k, w, c->req->count);
@@ -317,7 +247,7 @@ static int op_disarm(struct keeper *k, struct call *c)
 {
 	CLEAN_FREE struct wire_site *w = NULL;
 	enum still was;
-	int code = bulk_take(c->req, sizeof *w, &w);
+	int code = bulk_take(k, c->req, sizeof *w, &w);
 
 	if (!code)
 		code = still_begin(k, c->req, &was);
@@ -337,7 +267,7 @@ static int op_disarm(struct keeper *k, struct call *c)
 static int op_write(struct keeper *k, struct call *c)
 {
 	CLEAN_FREE unsigned char *buf = NULL;
-	int code = bulk_take(c->req, 1, &buf);
+	int code = bulk_take(k, c->req, 1, &buf);
 
 	if (!code)
 		code = same_image(k, c->req);
@@ -366,7 +296,7 @@ static int op_threads(struct keeper *k, struct call *c)
 	if (!out)
 		return err_nomem("a list of threads");
 	c->rep->count = n;
-	return bulk_put(out, n * sizeof *out);
+	return bulk_put(k, out, n * sizeof *out);
 }
 
 static int op_regs(struct keeper *k, struct call *c)
@@ -385,7 +315,7 @@ static int op_regs(struct keeper *k, struct call *c)
 		return err_set(DTPROC_ENOPROC, "pid %d has no stopped thread %d", k->pid,
 			c->req->pid);
 	c->rep->count = sizeof regs;
-	return bulk_put(&regs, sizeof regs);
+	return bulk_put(k, &regs, sizeof regs);
 }
 
 static int op_stacks(struct keeper *k, struct call *c)
@@ -502,7 +432,7 @@ static void refuse(
 	rep->seq = req->seq;
 	rep->code = DTPROC_EKEEPER;
 	snprintf(rep->text, sizeof rep->text, "%s", err_text());
-	if (wire_send(WIRE_FD_REQUESTS, rep, sizeof *rep, NULL, 0, MSG_DONTWAIT))
+	if (wire_send(k->requests, rep, sizeof *rep, NULL, 0, MSG_DONTWAIT))
 		log_line("keeper", 1, "refusal: %s", err_text());
 }
 
@@ -511,8 +441,7 @@ void serve_request(struct keeper *k)
 	struct wire_request req = {0};
 	struct wire_reply rep = {.magic = WIRE_MAGIC, .version = WIRE_VERSION};
 	struct call c = {.req = &req, .rep = &rep, .nfds = 3, .send_fd = -1};
-	long n = wire_recv(
-		WIRE_FD_REQUESTS, &req, sizeof req, c.fds, &c.nfds, MSG_DONTWAIT);
+	long n = wire_recv(k->requests, &req, sizeof req, c.fds, &c.nfds, MSG_DONTWAIT);
 
 	if (n == DTPROC_ETIMEOUT)
 		return;
@@ -536,7 +465,7 @@ void serve_request(struct keeper *k)
 		strncpy(rep.text, err_text(), sizeof rep.text - 1);
 	rep.state = k->state;
 	rep.generation = k->generation;
-	if (wire_send(WIRE_FD_REQUESTS, &rep, sizeof rep, &c.send_fd, c.send_fd >= 0,
+	if (wire_send(k->requests, &rep, sizeof rep, &c.send_fd, c.send_fd >= 0,
 		    MSG_DONTWAIT))
 		k->client_gone = 1;
 	close_call(&c);

@@ -372,7 +372,7 @@ void site_want(
 	if (recall_claim(k, w))
 		return;
 	if (w->kind == WIRE_SITE_PROBE &&
-		(w->program >= k->programs.n || !k->programs.at[w->program])) {
+		(w->program >= k->out->programs.n || !k->out->programs.at[w->program])) {
 		w->result = DTPROC_ESITE;
 		w->reason = WIRE_REFUSED_PROGRAM;
 		return;

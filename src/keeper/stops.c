@@ -266,6 +266,14 @@ static void on_stop(struct keeper *k, struct task *t, int status)
 
 void stops_dispatch(struct keeper *k, const struct wait_event *ev)
 {
+	struct keeper *owner = kin_owner(k, ev);
+
+	if (owner)
+		stops_deal(owner, ev);
+}
+
+void stops_deal(struct keeper *k, const struct wait_event *ev)
+{
 	struct task *t = task_get(k, ev->tid);
 
 	if (!WIFSTOPPED(ev->status)) {
