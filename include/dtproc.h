@@ -104,6 +104,13 @@ DTPROC_API void dtproc_close(struct dtproc *);
 
 /* ------------------------------------------------------------------- handles */
 
+/*
+ * With option `follow` (dtproc_setopt) children of the victims are held too while tracing
+ * goes on, by handles of the library's own: a grab of such a PID returns that handle.
+ * Their ends cause no notice but when they are lost, and dtproc_work() is done when they
+ * have ended too.
+ */
+
 enum dtproc_grab_flags {
 	DTPROC_GRAB_RDONLY = 1 << 0,      /* never stops the victim; cached (rule A4) */
 	DTPROC_GRAB_UNMONITORED = 1 << 1, /* no control thread (rule A11) */
@@ -448,7 +455,8 @@ DTPROC_API DTPROC_MUST_USE int dtproc_go(
 
 enum dtproc_work_status {
 	DTPROC_WORK_OK = 0,
-	DTPROC_WORK_DONE = 1, /* exit() was called, or every victim is at its end */
+	DTPROC_WORK_DONE = 1, /* exit() was called, or every victim is at its end, and
+				 every followed child */
 };
 /*
  * Sleeps until something is to do (at most one switch interval), delivers notices, and

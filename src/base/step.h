@@ -55,6 +55,9 @@
 	/* fork and exec */                                                              \
 	X(FORK_BORN, "fork: a child with our traps in its text")                         \
 	X(FORK_CLEAN, "fork: its text is clean, it is held")                             \
+	X(CHILD_ADOPTED, "follow: a child is a victim, the client does not know")        \
+	X(CHILD_KNOWN, "follow: the client has its handle, no thread of its own yet")    \
+	X(CHILD_ARMED, "follow: the child has its probes, and idles")                    \
 	X(EXEC_SEEN, "exec: another program is there")                                   \
 	X(EXEC_DONE, "exec: the old image is forgotten")                                 \
 	/* the end, and repair */                                                        \

@@ -48,7 +48,7 @@ static int prepare(struct engine_set *s, struct engine_unit *u)
 	size_t len = 0;
 	int err;
 
-	if (u->memory)
+	if (u->memory || u->root)
 		return 0;
 	err = engine_make_segment(s, u, ENGINE_SHARED);
 	if (!err)
@@ -239,6 +239,7 @@ static void disarm(struct engine_set *s, struct engine_unit *u)
 const struct engine engine_breakpoint = {
 	.name = "breakpoint",
 	.able = able,
+	.prepare = prepare,
 	.arm = arm,
 	.disarm = disarm,
 };

@@ -51,6 +51,17 @@ static void release(struct engine_unit *u)
 	u->proc = NULL;
 }
 
+/* The units of followed children come behind those with a segment of their own. */
+static size_t count(const struct engine_set *s)
+{
+	return s->units.n + s->followed.n;
+}
+
+static struct engine_unit *unit_at(const struct engine_set *s, size_t i)
+{
+	return i < s->units.n ? s->units.at[i] : s->followed.at[i - s->units.n];
+}
+
 static void free_unit(struct engine_unit *u)
 {
 	if (u->engine->close)
@@ -67,17 +78,18 @@ static void free_unit(struct engine_unit *u)
 
 void engine_release(struct engine_set *s)
 {
-	for (size_t i = 0; i < s->units.n; i++)
-		release(s->units.at[i]);
+	for (size_t i = 0; i < count(s); i++)
+		release(unit_at(s, i));
 }
 
 void engine_close(struct engine_set *s)
 {
 	if (!s)
 		return;
-	for (size_t i = 0; i < s->units.n; i++)
-		free_unit(s->units.at[i]);
+	for (size_t i = 0; i < count(s); i++)
+		free_unit(unit_at(s, i));
 	vec_free(&s->units);
+	vec_free(&s->followed);
 	engine_free_shared(s);
 	close(s->doorbell);
 	free(s);
@@ -104,8 +116,20 @@ static int choose(
 	return err;
 }
 
+static struct engine_unit *find_unit(const struct engine_set *s, const struct engine *e,
+	const struct dtproc_proc *proc)
+{
+	for (size_t i = 0; i < count(s); i++) {
+		struct engine_unit *u = unit_at(s, i);
+
+		if (u->engine == e && u->proc == proc)
+			return u;
+	}
+	return NULL;
+}
+
 static int add_unit(struct engine_set *s, const struct engine *e,
-	struct dtproc_proc *proc, struct engine_unit **out)
+	struct dtproc_proc *proc, struct engine_unit *root, struct engine_unit **out)
 {
 	struct engine_unit *u = calloc(1, sizeof *u);
 
@@ -113,7 +137,8 @@ static int add_unit(struct engine_set *s, const struct engine *e,
 		return err_nomem("a unit");
 	u->engine = e;
 	u->memfd = -1;
-	if (vec_push(&s->units, u)) {
+	u->root = root;
+	if (root ? vec_push(&s->followed, u) : vec_push(&s->units, u)) {
 		free(u);
 		return err_nomem("units");
 	}
@@ -124,18 +149,49 @@ static int add_unit(struct engine_set *s, const struct engine *e,
 	return 0;
 }
 
-static int find_unit(struct engine_set *s, const struct engine *e,
+/* A followed child writes to the segment of the victim that it descends from. */
+static int get_unit(struct engine_set *s, const struct engine *e,
 	struct dtproc_proc *proc, struct engine_unit **out)
 {
-	for (size_t i = 0; i < s->units.n; i++) {
-		struct engine_unit *u = s->units.at[i];
+	struct engine_unit *root = NULL;
 
-		if (u->engine != e || u->proc != proc)
-			continue;
-		*out = u;
+	*out = find_unit(s, e, proc);
+	if (*out)
 		return 0;
+	if (proc && hold_parent(proc)) {
+		root = find_unit(s, e, hold_root(proc));
+		if (!root)
+			return err_set(DTPROC_ESTATE, "pid %d: its parent has no segment",
+				(int)dtproc_proc_pid(proc));
 	}
-	return add_unit(s, e, proc, out);
+	return add_unit(s, e, proc, root, out);
+}
+
+int engine_ready(struct engine_set *s, struct dtproc_proc *proc)
+{
+	struct engine_unit *u = NULL;
+	int err = 0;
+
+	for (size_t i = 0; i < sizeof engines / sizeof *engines && !err; i++) {
+		if (!engines[i]->prepare)
+			continue;
+		err = get_unit(s, engines[i], proc, &u);
+		if (!err)
+			err = engines[i]->prepare(s, u);
+	}
+	return err;
+}
+
+void engine_drop(struct engine_set *s, const struct dtproc_proc *proc)
+{
+	for (size_t i = s->followed.n; i-- > 0;) {
+		struct engine_unit *u = s->followed.at[i];
+
+		if (u->proc != proc)
+			continue;
+		vec_drop(&s->followed, i);
+		free_unit(u);
+	}
 }
 
 int engine_want(struct engine_set *s, const struct probe *p, uint32_t program)
@@ -148,7 +204,7 @@ int engine_want(struct engine_set *s, const struct probe *p, uint32_t program)
 		return err_set(DTPROC_EINVAL, "no program %u", program);
 	err = choose(s, p, &e);
 	if (!err)
-		err = find_unit(s, e, p->proc, &u);
+		err = get_unit(s, e, p->proc, &u);
 	if (err)
 		return err;
 	return vec_push(&u->pairs, ((struct engine_pair){p, program}))
@@ -181,8 +237,8 @@ long engine_arm(struct engine_set *s, engine_refused_fn *refused, void *arg)
 {
 	long armed = 0;
 
-	for (size_t i = 0; i < s->units.n; i++) {
-		long n = arm_unit(s, s->units.at[i], refused, arg);
+	for (size_t i = 0; i < count(s); i++) {
+		long n = arm_unit(s, unit_at(s, i), refused, arg);
 
 		if (n < 0)
 			return n;
@@ -193,8 +249,8 @@ long engine_arm(struct engine_set *s, engine_refused_fn *refused, void *arg)
 
 void engine_forget(struct engine_set *s, const struct dtproc_proc *proc)
 {
-	for (size_t i = 0; i < s->units.n; i++) {
-		struct engine_unit *u = s->units.at[i];
+	for (size_t i = 0; i < count(s); i++) {
+		struct engine_unit *u = unit_at(s, i);
 
 		if (u->proc == proc)
 			u->armed = u->pairs.n = u->sites.n = 0;
@@ -208,8 +264,8 @@ long engine_refresh(struct engine_set *s, const struct dtproc_proc *proc,
 {
 	long armed = 0;
 
-	for (size_t i = 0; i < s->units.n; i++) {
-		struct engine_unit *u = s->units.at[i];
+	for (size_t i = 0; i < count(s); i++) {
+		struct engine_unit *u = unit_at(s, i);
 		long n = u->proc == proc ? arm_unit(s, u, refused, arg) : 0;
 
 		if (n < 0)
@@ -221,17 +277,17 @@ long engine_refresh(struct engine_set *s, const struct dtproc_proc *proc,
 
 void engine_disarm(struct engine_set *s)
 {
-	for (size_t i = 0; i < s->units.n; i++)
-		if (s->units.at[i]->engine->disarm)
-			s->units.at[i]->engine->disarm(s, s->units.at[i]);
+	for (size_t i = 0; i < count(s); i++)
+		if (unit_at(s, i)->engine->disarm)
+			unit_at(s, i)->engine->disarm(s, unit_at(s, i));
 }
 
 void engine_fire(struct engine_set *s, const struct probe *p, enum engine_when when,
 	const uint64_t args[10])
 {
-	for (size_t i = 0; i < s->units.n; i++)
-		if (s->units.at[i]->engine->fire)
-			s->units.at[i]->engine->fire(s->units.at[i], p, when, args);
+	for (size_t i = 0; i < count(s); i++)
+		if (unit_at(s, i)->engine->fire)
+			unit_at(s, i)->engine->fire(unit_at(s, i), p, when, args);
 }
 
 int engine_doorbell(const struct engine_set *s)

@@ -30,6 +30,7 @@ struct engine_config {
 	uint32_t dyn_bytes;      /* of associative arrays, and of each lane's self-> */
 	const struct engine_program *programs; /* borrowed while the set lives */
 	size_t n_programs;
+	int follows;   /* children too: each makes probes of its own */
 	int interpret; /* the programs, although the CPU could run them */
 };
 
@@ -63,6 +64,13 @@ void engine_forget(struct engine_set *, const struct dtproc_proc *);
 /* As engine_arm(), for what is wanted in one victim. */
 long engine_refresh(struct engine_set *, const struct dtproc_proc *,
 	engine_refused_fn *refused, void *arg) MUST_USE;
+/*
+ * Makes a victim ready for children that are followed: what they record goes to its
+ * segment.
+ */
+int engine_ready(struct engine_set *, struct dtproc_proc *) MUST_USE;
+/* Forgets a followed child that has ended, and gives the reference to it back. */
+void engine_drop(struct engine_set *, const struct dtproc_proc *);
 /* Takes everything out of the victims; errors of those that are gone do not count. */
 void engine_disarm(struct engine_set *);
 

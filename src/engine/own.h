@@ -14,6 +14,7 @@ struct engine_pair {
 struct engine_unit {
 	const struct engine *engine;
 	struct dtproc_proc *proc; /* a reference; NULL: the client */
+	struct engine_unit *root; /* whose segment a followed child uses; NULL: its own */
 	VEC(struct engine_pair) pairs;
 	size_t armed;                /* pairs before this are armed, or refused */
 	int watches;                 /* the breakpoint engine's sigaction() is there */
@@ -31,7 +32,8 @@ struct engine_set {
 	int shared_fd; /* the session's variables; -1: it has none */
 	void *shared;
 	size_t shared_size;
-	VEC(struct engine_unit *) units;
+	VEC(struct engine_unit *) units;    /* with a segment */
+	VEC(struct engine_unit *) followed; /* without */
 };
 
 /* One way of reaching a site.  Adding one: a file, and a line in engine.c. */
@@ -39,6 +41,8 @@ struct engine {
 	const char *name;
 	/* 0, or why it cannot serve this probe (DTPROC_ESITE with the text set). */
 	int (*able)(const struct probe *);
+	/* Makes the segment and hands it to the victim; NULL: it has none there. */
+	int (*prepare)(struct engine_set *, struct engine_unit *);
 	/* Arms pairs[armed...]; the number armed, or a negative code. */
 	long (*arm)(
 		struct engine_set *, struct engine_unit *, engine_refused_fn *, void *);

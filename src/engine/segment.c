@@ -12,6 +12,10 @@
 
 #define MORE_PROBES 65536u
 #define MORE_BYTES (4u << 20)
+#define MOST_BYTES (1u << 29)
+#define MOST_PROBES (1u << 23)
+/* Followed children that have names of their own for all probes. */
+#define CHILDREN 16384u
 
 static void parts_of(const struct probe *p, const char *parts[RT_PARTS])
 {
@@ -62,9 +66,14 @@ static struct rt_params geometry(const struct engine_set *s, const struct engine
 		for (int k = 0; k < RT_PARTS; k++)
 			bytes += strlen(parts[k]) + 1;
 	}
+	if (s->config.follows) {
+		g.probes *= CHILDREN;
+		bytes *= CHILDREN;
+	}
 	g.probes = g.probes < MORE_PROBES ? MORE_PROBES : 2 * g.probes;
+	g.probes = g.probes > MOST_PROBES ? MOST_PROBES : g.probes;
 	bytes = bytes < MORE_BYTES ? MORE_BYTES : 2 * bytes;
-	g.name_bytes = bytes > UINT32_MAX ? UINT32_MAX : (uint32_t)bytes;
+	g.name_bytes = bytes > MOST_BYTES ? MOST_BYTES : (uint32_t)bytes;
 	return g;
 }
 
@@ -83,6 +92,7 @@ static int sealed(const char *name, size_t size, int *fd, void **mem)
 
 int engine_name_probes(struct engine_unit *u)
 {
+	struct rt_client *client = u->root ? &u->root->client : &u->client;
 	const struct probe *last = NULL;
 
 	for (size_t i = u->armed; i < u->pairs.n; i++) {
@@ -93,7 +103,7 @@ int engine_name_probes(struct engine_unit *u)
 			continue;
 		last = p;
 		parts_of(p, parts);
-		if (rt_client_name(&u->client, p->id, parts))
+		if (rt_client_name(client, p->id, parts))
 			return err_set(DTPROC_ELIMIT, "no room for the names of probes");
 	}
 	return 0;

@@ -59,7 +59,8 @@ static void react_exec(struct dtproc_proc *p, const struct wire_event *e, int *f
 	runto_exec(p);
 }
 
-static void react(struct dtproc_proc *p, const struct wire_event *e, int *fd)
+static void react(
+	struct dtproc_proc *p, const struct wire_event *e, int fds[WIRE_CHILD_FDS])
 {
 	log_line("hold", 2, "pid %d: event %s, state %s", (int)p->pid,
 		wire_event_name(e->kind), wire_state_name(e->state));
@@ -73,10 +74,13 @@ static void react(struct dtproc_proc *p, const struct wire_event *e, int *fd)
 		state_from_wire(p, e->state);
 		break;
 	case WIRE_EV_EXEC:
-		react_exec(p, e, fd);
+		react_exec(p, e, &fds[0]);
 		break;
 	case WIRE_EV_OBJECTS:
 		linker_react(p, e);
+		break;
+	case WIRE_EV_CHILD:
+		follow_child(p, e, fds);
 		break;
 	case WIRE_EV_EXITED:
 		state_end(p, DTPROC_EXITED, e->code, "");
@@ -108,12 +112,11 @@ static void acknowledge(struct dtproc_proc *p, const struct wire_event *e)
 static int step(struct dtproc_proc *p)
 {
 	struct wire_event e;
-	CLEAN_FD int fd = -1;
-	int n;
+	int fds[WIRE_CHILD_FDS], n;
 
 	if (p->hung_up)
 		return 0;
-	n = victim_ctl_event(&p->ctl, &e, &fd);
+	n = victim_ctl_event(&p->ctl, &e, fds);
 	if (n == 0)
 		return 0;
 	if (n < 0) {
@@ -125,7 +128,9 @@ static int step(struct dtproc_proc *p)
 		return 0;
 	}
 	STEP(CLIENT_TOLD);
-	react(p, &e, &fd);
+	react(p, &e, fds);
+	for (size_t i = 0; i < WIRE_CHILD_FDS; i++)
+		clean_fd(&fds[i]);
 	STEP(CLIENT_ACKS);
 	if (!p->hung_up)
 		acknowledge(p, &e);
@@ -168,6 +173,14 @@ static void serve(struct dtproc_proc *p)
 		step(p);
 }
 
+static void begin(struct dtproc_proc *p)
+{
+	CLEAN(hold_leave) struct hold_guard g = hold_enter(p);
+
+	if (p->control.newborn && !quitting(p))
+		follow_begin(p);
+}
+
 static void *control_main(void *arg)
 {
 	struct dtproc_proc *p = arg;
@@ -178,6 +191,7 @@ static void *control_main(void *arg)
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
 	pthread_setname_np(pthread_self(), "dtproc-control");
+	begin(p);
 	while (look(p, fds)) {
 		if (poll(fds, 3, -1) < 0) {
 			if (!retry_after(errno, &tries))

@@ -231,6 +231,7 @@ static int create(struct hold_session *s, const struct victim_program *program,
 	const char *file, struct dtproc_proc **out)
 {
 	struct dtproc_proc *p = handle_new(s, 0, HOLD_CONTROL);
+	struct list doomed = LIST_INIT(doomed);
 	int rc;
 
 	if (!p)
@@ -245,7 +246,8 @@ static int create(struct hold_session *s, const struct victim_program *program,
 			handle_destroy(p);
 		return err_set(rc, "%s", text);
 	}
-	table_enter(p);
+	table_enter(p, &doomed);
+	handle_destroy_all(&doomed);
 	*out = p;
 	return 0;
 }

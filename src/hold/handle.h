@@ -76,6 +76,7 @@ struct control {
 	pthread_t thread;
 	int started; /* under the handle's lock: there is a thread to join */
 	int quit;    /* atomic */
+	int newborn; /* the layer above does not know it yet; under the handle's lock */
 	int wake;    /* eventfd: look again; -1: none yet */
 };
 
@@ -102,12 +103,18 @@ struct dtproc_proc {
 	pid_t pid; /* fixed before the handle is READY, as are: */
 	enum hold_kind kind;
 	int created, pidfd;
+	struct {
+		pid_t parent; /* of a followed child; 0: it is none */
+		const struct dtproc_proc
+			*root; /* the first that was not; never followed */
+	} from;
 
 	/* Under the session's table_lock. */
 	struct list bucket, age, recent;
 	unsigned refs;
 	enum hold_phase phase;
 	int stale;
+	int ours; /* a reference is the library's own, of a followed child */
 	enum dtproc_release_mode mode; /* of the last release */
 
 	/* Under the session's notice_lock. */
@@ -185,8 +192,13 @@ enum table_found {
  */
 enum table_found table_claim(struct hold_session *, struct dtproc_proc *fresh,
 	struct list *doomed, struct dtproc_proc **out);
-/* Enters a handle that is READY (create). */
-void table_enter(struct dtproc_proc *);
+/*
+ * Enters a handle that is READY (create, follow).  One of that PID, whose process must be
+ * gone, or is held read-only, becomes stale.
+ */
+void table_enter(struct dtproc_proc *, struct list *doomed);
+/* Takes the library's own reference; 0: there is none (any more). */
+int table_take_ours(struct dtproc_proc *);
 /* A claimed handle has opened. */
 void table_opened(struct dtproc_proc *);
 /* Its process is gone or another: lookups shall not find it. */
@@ -281,6 +293,15 @@ void request_lost(struct dtproc_proc *, const char *why);
 void bkpt_dispatch(struct dtproc_proc *, dtproc_addr addr, pid_t tid);
 void bkpt_drop_all(struct dtproc_proc *); /* exec: they stay as memory alone */
 void bkpt_free_all(struct dtproc_proc *);
+
+/* ----------------------------------------------------------------- follow.c */
+
+/* A child that is followed, with the descriptors of its event; the parent is locked. */
+void follow_child(
+	struct dtproc_proc *parent, const struct wire_event *, int fds[WIRE_CHILD_FDS]);
+/* The first thing that its control thread does, the handle locked: it is armed and runs.
+ */
+void follow_begin(struct dtproc_proc *);
 
 /* ----------------------------------------------------------------- linker.c */
 

@@ -130,6 +130,22 @@ size_t hold_changes(struct dtproc_proc *, const struct wire_range **out);
  */
 uint32_t hold_epoch(const struct dtproc_proc *);
 
+/*
+ * Follows the children that a victim makes from now on, and theirs (F3): each gets a
+ * handle with a control thread, which tells the layer above (HOLD_CHILD) before the child
+ * has executed anything, and then lets it run.  Output that was set up in the victim is
+ * theirs too.  The handle's one reference is the library's own.  ESTATE: the victim has
+ * no control thread.
+ */
+int hold_follow(struct dtproc_proc *) MUST_USE;
+/* The PID of the parent of a followed child; 0: it is none. */
+pid_t hold_parent(const struct dtproc_proc *);
+/* The ancestor that is not followed, or itself; to compare with, it may be gone. */
+const struct dtproc_proc *hold_root(const struct dtproc_proc *);
+/* Gives the library's own reference back, once; without others the child is let go. */
+void hold_unfollow(struct dtproc_proc *);
+void hold_unfollow_all(struct hold_session *);
+
 /* Sites that a layer above arms have users below this; event breakpoints above. */
 #define HOLD_USER_MAX 0x80000000u
 

@@ -184,9 +184,12 @@ enum table_found table_claim(struct hold_session *s, struct dtproc_proc *fresh,
 	return found;
 }
 
-void table_enter(struct dtproc_proc *p)
+void table_enter(struct dtproc_proc *p, struct list *doomed)
 {
 	pthread_mutex_lock(&p->session->table_lock);
+	struct dtproc_proc *former = find_settled(p->session, p->pid);
+	if (former)
+		make_stale(former, doomed);
 	p->refs = 1;
 	p->phase = HOLD_READY;
 	link_new(p);
@@ -249,4 +252,13 @@ struct dtproc_proc *table_pop(struct hold_session *s)
 	}
 	pthread_mutex_unlock(&s->table_lock);
 	return p;
+}
+
+int table_take_ours(struct dtproc_proc *p)
+{
+	pthread_mutex_lock(&p->session->table_lock);
+	int ours = p->ours;
+	p->ours = 0;
+	pthread_mutex_unlock(&p->session->table_lock);
+	return ours;
 }

@@ -76,6 +76,7 @@ static int is_suspended(const struct keeper *k)
 
 void end_let_go(struct keeper *k, enum wire_end mode)
 {
+	k->follow = 0;
 	if (mode == WIRE_END_DEFAULT)
 		mode = k->created && !is_suspended(k) && RULE(A10, kill) ? WIRE_END_KILL
 									 : WIRE_END_RUN;

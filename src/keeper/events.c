@@ -52,9 +52,12 @@ static int take_hit(struct keeper *k, struct pending_hit *out)
 }
 
 /* Fills in the event that is to be told next; 0: none. */
-static int choose(struct keeper *k, struct wire_event *e, int *fd)
+static int choose(struct keeper *k, struct wire_event *e, int fds[WIRE_CHILD_FDS])
 {
 	struct pending_hit h;
+
+	if (adopt_tell(k, e, fds))
+		return 1;
 
 	if (k->ev.errors.n) {
 		e->kind = WIRE_EV_ERROR;
@@ -64,7 +67,7 @@ static int choose(struct keeper *k, struct wire_event *e, int *fd)
 			--k->ev.errors.n * sizeof(char *));
 	} else if (k->ev.want_exec && k->mem >= 0) {
 		e->kind = WIRE_EV_EXEC;
-		*fd = k->mem;
+		fds[0] = k->mem;
 		k->ev.want_exec = 0;
 	} else if (linker_is_due(k)) {
 		linker_tell(k, e);
@@ -189,24 +192,28 @@ static void leave_event(struct keeper *k)
 void events_flush(struct keeper *k)
 {
 	struct wire_event e = {.magic = WIRE_MAGIC, .version = WIRE_VERSION};
-	int fd = -1;
+	int fds[WIRE_CHILD_FDS] = {-1}, nfds;
 
 	if (k->ev.outstanding || k->client_gone)
 		return;
-	if (!choose(k, &e, &fd)) {
+	if (!choose(k, &e, fds)) {
 		leave_event(k);
 		return;
 	}
+	nfds = e.kind == WIRE_EV_CHILD ? WIRE_CHILD_FDS : fds[0] >= 0;
 	e.seq = ++k->ev.seq;
 	e.state = k->state;
-	e.generation = k->generation;
+	if (e.kind != WIRE_EV_CHILD)
+		e.generation = k->generation;
 	e.epoch = k->epoch;
 	k->ev.outstanding = (uint8_t)e.kind;
 	if (e.kind != WIRE_EV_OBJECTS || !k->ev.want_objects) /* or there is more */
 		held_told(k, e.kind, e.seq);
 	log_line("events", 2, "pid %d: %s", k->pid, wire_event_name(e.kind));
-	if (wire_send(k->events, &e, sizeof e, &fd, fd >= 0, MSG_DONTWAIT))
+	if (wire_send(k->events, &e, sizeof e, fds, nfds, MSG_DONTWAIT))
 		k->client_gone = 1;
+	if (e.kind == WIRE_EV_CHILD)
+		adopt_told(k);
 	STEP(EVENT_SENT);
 }
 

@@ -92,11 +92,12 @@ static int open_hidden(struct keeper *k, struct task *t)
 	return fd;
 }
 
-/* Gives a child with memory of its own the original text, and lets it go. */
-static void let_child_go(struct keeper *k, struct task *t)
+/*
+ * Gives a child with memory of its own the original text; a descriptor of that memory, or
+ * -1: it stays with us and passes over its traps, better than to die of one.
+ */
+static int clean_child(struct keeper *k, struct task *t)
 {
-	pid_t tid = t->tid;
-
 	STEP(FORK_BORN);
 	int mem = open_mem(k, t->tgid, "a child");
 
@@ -107,15 +108,39 @@ static void let_child_go(struct keeper *k, struct task *t)
 	if (mem >= 0)
 		semaphores_clean_copy(k, mem);
 	if (mem < 0 || (RULE(F2, clean) && sites_clean_copy(k, mem))) {
-		/* It stays with us and passes over its traps: better than to die of one.
-		 */
-		log_line("family", 1, "child %d of %d is kept: %s", tid, k->pid,
+		log_line("family", 1, "child %d of %d is kept: %s", t->tid, k->pid,
 			err_text());
-		if (mem >= 0)
-			close(mem);
-		return;
+		clean_fd(&mem);
+		return -1;
 	}
 	STEP(FORK_CLEAN);
+	return mem;
+}
+
+/* It is to be followed, and is; else that is told. */
+static int is_followed(struct keeper *k, struct task *t, int mem, enum adopt how)
+{
+	char why[WIRE_TEXT_MAX / 2];
+	pid_t tid = t->tid;
+
+	if (!k->follow || k->client_gone || !RULE(F3, adopt))
+		return 0;
+	if (mem >= 0 && !adopt_child(k, t, mem, how))
+		return 1;
+	snprintf(why, sizeof why, "%s", err_text());
+	err_set(DTPROC_ESYS, "pid %d: child %d is not followed: %s", k->pid, tid, why);
+	events_error(k);
+	return 0;
+}
+
+/* A child with memory of its own, at its first instruction. */
+static void let_child_go(struct keeper *k, struct task *t)
+{
+	pid_t tid = t->tid;
+	int mem = clean_child(k, t);
+
+	if (is_followed(k, t, mem, ADOPT_FORKED) || mem < 0)
+		return;
 	close(mem);
 	task_drop(k, tid);
 	pt_detach(tid, 0);
@@ -282,8 +307,13 @@ static void sharer_executed(struct keeper *k, struct task *t)
 	pid_t tid = t->tid, tgid = t->tgid;
 
 	drop_threads(k, tgid, tid);
-	if (!RULE(F4, child) || !setid_reexec(k, t))
+	if (!RULE(F4, child) || !setid_reexec(k, t)) {
+		int mem = k->follow ? open_mem(k, tid, "a child") : -1;
+		if (is_followed(k, t, mem, ADOPT_EXECUTED))
+			return;
+		clean_fd(&mem);
 		pt_detach(tid, 0);
+	}
 	task_drop(k, tid);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The keeper: one small single-threaded process for each victim, the only one that
- * traces and waits for it.  docs/protocol.md has its states; this header is shared by
- * the files of this room and by nobody else.
+ * The keeper: one small single-threaded process for each victim and the children of it
+ * that are followed, the only one that traces and waits for them.  docs/protocol.md has
+ * its states; this header is shared by the files of this room and by nobody else.
  *
  * A *task* is a traced thread: one of the victim, or of a process that shares the
  * victim's memory (a vfork child, CLONE_VM), here called a *sharer*.  Each stop of a task
@@ -143,6 +143,12 @@ struct output {
 	VEC(struct bpf_program *) programs;
 };
 
+/* A followed child that the client is to be told of. */
+struct birth {
+	struct keeper *kid;
+	int fd[WIRE_CHILD_FDS]; /* those that are the kid's: -1 until it is told */
+};
+
 struct keeper {
 	pid_t pid;
 	int requests, events; /* our ends of the sockets; -1 */
@@ -150,6 +156,8 @@ struct keeper {
 	enum wire_state state;
 	uint32_t generation;
 	uint8_t created;
+	uint8_t followed; /* it is a child of another victim of ours */
+	uint8_t follow;   /* its children are to be */
 	uint8_t started;  /* WIRE_MOMENT_START has come */
 	uint8_t held;     /* tasks are left stopped; 2: a stop of all is wanted */
 	uint8_t hot;      /* the last stop was a hit: the next one is near */
@@ -189,12 +197,16 @@ struct keeper {
 		int end_code;
 		char end_text[WIRE_TEXT_MAX];
 		VEC(char *) errors;
+		VEC(struct birth) births; /* followed children */
 	} ev;
 
 	uint32_t react_ms;   /* for how long a held event waits; 0: it does not */
 	uint64_t wait_until; /* ns; the first of the tasks' waits_until; 0: none waits */
 	uint8_t late;        /* a reaction was waited for in vain: no more until it comes
 			      */
+
+	uint64_t born_until; /* ns; until then it idles for a client that has not reacted
+				to its birth; 0: it has */
 
 	uint32_t request_seq;
 	uint64_t pause_from; /* ns; when the stop of all threads began */
@@ -322,14 +334,34 @@ int kin_claim(pid_t tid, struct wait_event *out);
 /* Deals with those whose parents will never tell; ms until the next is due, or -1. */
 int kin_expire(void);
 
+void kin_free(struct keeper *);
+
+/* ------------------------------------------------------------------ adopt.c */
+
+/*
+ * Makes a victim of its own of a stopped task of `k`, whose text is clean and whose
+ * memory is open at `mem`, which is the new one's then.  The client is told.
+ */
+enum adopt { ADOPT_FORKED, ADOPT_EXECUTED };
+int adopt_child(struct keeper *, struct task *, int mem, enum adopt) MUST_USE;
+/* Fills in the event and the descriptors of the next birth to be told; 0: none. */
+int adopt_tell(struct keeper *, struct wire_event *, int fds[WIRE_CHILD_FDS]);
+/* It was sent. */
+void adopt_told(struct keeper *);
+/* It will never be. */
+void adopt_close(struct birth *);
+/* Lets a child run whose client does not react; ms until then, or -1. */
+int adopt_expire(struct keeper *);
+
 /* ----------------------------------------------------------------- output.c */
 
 struct output *output_new(void);
 struct output *output_ref(struct output *);
 void output_unref(struct output *);
-/* Replaces all programs by those in `bytes`, as WIRE_PROGRAMS has them, with its flags. */
-int output_programs(struct output *, const unsigned char *bytes, size_t len,
-	uint32_t flags) MUST_USE;
+/* Replaces all programs by those in `bytes`, as WIRE_PROGRAMS has them, with its flags.
+ */
+int output_programs(
+	struct output *, const unsigned char *bytes, size_t len, uint32_t flags) MUST_USE;
 /* Takes over the descriptors of WIRE_SEGMENT: those that it keeps become -1. */
 int output_segment(struct output *, int *fds, int nfds) MUST_USE;
 /* The client is to look at the ring. */
@@ -596,6 +628,8 @@ void events_flush(struct keeper *);
 void events_ack(struct keeper *);
 void keeper_state(struct keeper *, enum wire_state);
 void serve_request(struct keeper *);
+/* Lets an idle victim run, as WIRE_CONTINUE does. */
+void serve_continue(struct keeper *);
 /* Lets go of everything; the victim is left as `mode` says. */
 void end_let_go(struct keeper *, enum wire_end mode);
 /* The client is gone: what A10, G1 and H5 ask for. */

@@ -136,13 +136,16 @@ static void free_tables(struct keeper *k)
 	for (size_t i = 0; i < k->ev.errors.n; i++)
 		free(k->ev.errors.at[i]);
 	vec_free(&k->ev.errors);
+	for (size_t i = 0; i < k->ev.births.n; i++)
+		adopt_close(&k->ev.births.at[i]);
+	vec_free(&k->ev.births);
 	vec_free(&k->areas);
 	vec_free(&k->staged);
 	vec_free(&k->hits);
 	vec_free(&k->vacant_traps);
 }
 
-static void kin_free(struct keeper *k)
+void kin_free(struct keeper *k)
 {
 	free_tables(k);
 	output_unref(k->out);

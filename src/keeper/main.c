@@ -180,7 +180,7 @@ static int sooner(int a, int b)
 static int attend(struct keeper *k)
 {
 	free_sharers(k);
-	int wait_ms = linker_wait(k, events_expire(k));
+	int wait_ms = sooner(linker_wait(k, events_expire(k)), adopt_expire(k));
 	events_flush(k);
 	if (k->client_gone || cpu_is_spent)
 		end_client_gone(k);

@@ -120,25 +120,32 @@ static void fire_start(struct keeper *k)
 {
 	struct task *t = task_stopped(k);
 
-	if (!t || !k->created || k->started || !moment_wanted(k, WIRE_MOMENT_START))
+	if (!t || !(k->created || k->followed) || k->started ||
+		!moment_wanted(k, WIRE_MOMENT_START))
 		return;
 	k->started = 1;
 	moment_fire(k, t, WIRE_MOMENT_START, &(struct moment){0});
 }
 
-static int op_continue(struct keeper *k, struct call *c)
+void serve_continue(struct keeper *k)
 {
-	c->rep->value = 1;
+	k->born_until = 0;
 	if (RULE(D1, retry) && sites_prepare(k))
 		events_error(k); /* it runs all the same */
 	/* Hits that are still to be told, or are being reacted to, come first. */
 	if (k->hits.n || k->ev.outstanding == WIRE_EV_BREAKPOINT) {
 		keeper_state(k, WIRE_ST_EVENT);
-		return 0;
+		return;
 	}
 	fire_start(k);
 	keeper_state(k, k->stopped_by ? WIRE_ST_STOPPED : WIRE_ST_RUN);
 	stops_release(k);
+}
+
+static int op_continue(struct keeper *k, struct call *c)
+{
+	c->rep->value = 1;
+	serve_continue(k);
 	return 0;
 }
 
@@ -152,6 +159,7 @@ static int op_stop(struct keeper *k, struct call *c)
 		sites_lift(k);
 	STEP(STOP_DONE);
 	keeper_state(k, WIRE_ST_IDLE);
+	k->born_until = 0;
 	c->rep->value = 1;
 	return 0;
 }
@@ -351,6 +359,13 @@ static int op_linker(struct keeper *k, struct call *c)
 	return code;
 }
 
+static int op_follow(struct keeper *k, struct call *c)
+{
+	(void)c;
+	k->follow = 1;
+	return 0;
+}
+
 static int op_detach(struct keeper *k, struct call *c)
 {
 	if (c->req->arg > WIRE_END_STOPPED)
@@ -381,6 +396,7 @@ static int (*const ops[WIRE_OP_COUNT])(struct keeper *, struct call *) = {
 	[WIRE_FINISH] = op_finish,
 	[WIRE_LINKER] = op_linker,
 	[WIRE_STACKS] = op_stacks,
+	[WIRE_FOLLOW] = op_follow,
 };
 
 /* --------------------------------------------------------------------- dispatch */

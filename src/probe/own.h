@@ -48,7 +48,9 @@ struct probe_skipped {
 
 /* A victim whose modules are known. */
 struct probe_victim {
-	struct dtproc_proc *proc; /* a reference */
+	struct dtproc_proc *proc;          /* a reference */
+	const struct probe_victim *parent; /* of a followed child, if that is known */
+	size_t first; /* index of the entries that there were before */
 	pid_t pid;
 	char provider[16], rtld[16]; /* pid4711, rtld4711 */
 	VEC(struct probe_module *) modules;
@@ -117,6 +119,10 @@ int probe_victim_read(
 int probe_victim_find(struct probe_table *, pid_t, struct probe_victim **out) MUST_USE;
 void probe_victim_release(struct probe_victim *);
 void probe_victim_free(struct probe_victim *);
+/* A followed child. */
+int probe_victim_follow(struct probe_table *, struct dtproc_proc *) MUST_USE;
+/* Is what is said of process `pid` meant for this one too? */
+int probe_victim_is_meant(const struct probe_victim *, pid_t);
 /* Does `wanted` of a description name the function with this symbol? */
 int probe_function_is(const char *wanted, const char *name);
 /* Does `wanted` of a description name this module? */

@@ -356,7 +356,7 @@ static long each_new(struct probe_table *t, struct probe_victim *v,
 		.arg = arg};
 	int err = 0;
 
-	if (pid_of(d->provider) != v->pid)
+	if (!probe_victim_is_meant(v, pid_of(d->provider)))
 		return 0;
 	if (strcmp(d->function, "-"))
 		err = in_modules(&w);

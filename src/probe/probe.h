@@ -90,6 +90,8 @@ int probe_refresh(struct probe_table *, struct dtproc_proc *, enum hold_change) 
  */
 long probe_each_new(struct probe_table *, struct dtproc_proc *, const struct probe_desc *,
 	probe_fn *fn, void *arg) MUST_USE;
+/* A followed child has ended: its probes keep their names and match no more. */
+void probe_forget(struct probe_table *, const struct dtproc_proc *);
 /* Has the victim executed another program since it was looked at? */
 int probe_is_stale(struct probe_table *, struct dtproc_proc *);
 /*

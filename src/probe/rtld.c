@@ -83,7 +83,8 @@ static long each(
 static long each_new(struct probe_table *t, struct probe_victim *v,
 	const struct probe_desc *d, probe_fn *fn, void *arg)
 {
-	if (probe_pid_behind(d->provider, "rtld") != v->pid || v->epoch != t->epoch)
+	if (!probe_victim_is_meant(v, probe_pid_behind(d->provider, "rtld")) ||
+		v->epoch != t->epoch)
 		return 0;
 	return each_of(t, v, d, fn, arg);
 }

@@ -333,7 +333,24 @@ int probe_refresh(struct probe_table *t, struct dtproc_proc *proc, enum hold_cha
 	struct probe_victim *v = probe_victim_of(t, proc);
 
 	t->epoch++;
+	if (what == HOLD_CHILD && !v)
+		return probe_victim_follow(t, proc);
 	return v ? probe_victim_read(t, v, what) : 0;
+}
+
+/* Their names are those of modules, which stay. */
+void probe_forget(struct probe_table *t, const struct dtproc_proc *proc)
+{
+	struct probe_victim *v = probe_victim_of(t, proc);
+
+	if (!v)
+		return;
+	for (size_t i = v->first; i < t->entries.n; i++) {
+		struct probe *p = &t->entries.at[i]->probe;
+		if (p->proc == proc)
+			p->proc = NULL;
+	}
+	probe_victim_release(v);
 }
 
 long probe_each_new(struct probe_table *t, struct dtproc_proc *proc,

@@ -349,14 +349,31 @@ static long each(
 	return n;
 }
 
+/* A provider's name in a followed child: its own PID for that of an ancestor. */
+static const char *own_provider(
+	const struct probe_victim *v, const char *provider, char *buf, size_t size)
+{
+	pid_t pid = pid_at_end(provider);
+	size_t n = strlen(provider);
+
+	if (!pid || pid == v->pid || !probe_victim_is_meant(v, pid))
+		return provider;
+	while (n > 0 && isdigit((unsigned char)provider[n - 1]))
+		n--;
+	snprintf(buf, size, "%.*s%d", (int)n, provider, (int)v->pid);
+	return buf;
+}
+
 static long each_new(struct probe_table *t, struct probe_victim *v,
 	const struct probe_desc *d, probe_fn *fn, void *arg)
 {
-	char name[256];
+	char name[256], provider[256];
 	struct probe_desc spelt = *d;
-	struct walk w = {.table = t, .desc = d, .victim = v};
-	int err = may_be_of(d->provider, v->pid) ? in_victim(&w, t->epoch) : 0;
+	struct walk w = {.table = t, .desc = &spelt, .victim = v};
+	int err;
 
+	spelt.provider = own_provider(v, d->provider, provider, sizeof provider);
+	err = may_be_of(spelt.provider, v->pid) ? in_victim(&w, t->epoch) : 0;
 	if (err)
 		return err;
 	spell(d->name, name, sizeof name);

@@ -345,26 +345,75 @@ static int take_handle(struct probe_table *t, pid_t pid, struct dtproc_proc **ou
 		t->purpose == PROBE_TO_LIST ? DTPROC_GRAB_RDONLY : 0, out);
 }
 
-static int add_victim(struct probe_table *t, pid_t pid, struct probe_victim **out)
+static struct probe_victim *new_victim(struct probe_table *t, pid_t pid)
 {
 	struct probe_victim *v = calloc(1, sizeof *v);
+
+	if (!v)
+		return NULL;
+	v->pid = pid;
+	v->first = t->entries.n;
+	snprintf(v->provider, sizeof v->provider, "pid%d", (int)pid);
+	snprintf(v->rtld, sizeof v->rtld, "rtld%d", (int)pid);
+	return v;
+}
+
+/* Reads its modules and enters it; gone when that fails. */
+static int enter(struct probe_table *t, struct probe_victim *v)
+{
+	int err = read_modules(t, v);
+
+	if (!err && vec_push(&t->victims, v))
+		err = err_nomem("victims");
+	if (err)
+		probe_victim_free(v);
+	return err;
+}
+
+static int add_victim(struct probe_table *t, pid_t pid, struct probe_victim **out)
+{
+	struct probe_victim *v = new_victim(t, pid);
 	int err;
 
 	if (!v)
 		return err_nomem("a victim");
-	v->pid = pid;
-	snprintf(v->provider, sizeof v->provider, "pid%d", (int)pid);
-	snprintf(v->rtld, sizeof v->rtld, "rtld%d", (int)pid);
 	err = take_handle(t, pid, &v->proc);
-	if (!err)
-		err = read_modules(t, v);
-	if (!err && vec_push(&t->victims, v))
-		err = err_nomem("victims");
-	if (err) {
+	if (err)
 		probe_victim_free(v);
-		return err;
-	}
-	*out = v;
+	else
+		err = enter(t, v);
+	if (!err)
+		*out = v;
+	return err;
+}
+
+/* The last one of this PID; NULL.  It may have ended. */
+static const struct probe_victim *last_of(const struct probe_table *t, pid_t pid)
+{
+	for (size_t i = t->victims.n; i-- > 0;)
+		if (t->victims.at[i]->pid == pid)
+			return t->victims.at[i];
+	return NULL;
+}
+
+int probe_victim_follow(struct probe_table *t, struct dtproc_proc *proc)
+{
+	struct probe_victim *v = new_victim(t, dtproc_proc_pid(proc));
+
+	if (!v)
+		return err_nomem("a victim");
+	v->parent = last_of(t, hold_parent(proc));
+	v->epoch = t->epoch;
+	hold_ref(proc);
+	v->proc = proc;
+	return enter(t, v);
+}
+
+int probe_victim_is_meant(const struct probe_victim *v, pid_t pid)
+{
+	for (; v; v = v->parent)
+		if (v->pid == pid)
+			return 1;
 	return 0;
 }
 
@@ -379,7 +428,7 @@ struct probe_victim *probe_victim_of(struct probe_table *t, const struct dtproc_
 int probe_victim_find(struct probe_table *t, pid_t pid, struct probe_victim **out)
 {
 	for (size_t i = 0; i < t->victims.n; i++) {
-		if (t->victims.at[i]->pid != pid)
+		if (t->victims.at[i]->pid != pid || !t->victims.at[i]->proc)
 			continue;
 		*out = t->victims.at[i];
 		return 0;

@@ -60,15 +60,22 @@ static int open_descriptors(struct dtproc *d)
 	return watch(d, d->timer_fd) ?: watch(d, d->wake_fd) ?: watch(d, hold_fd(d->hold));
 }
 
-/* Passes a notice on to the client; the end of tracing waits for those of victims. */
+/*
+ * Passes a notice on to the client; the end of tracing waits for those of victims.  That
+ * a followed child has come to its end is its own affair.
+ */
 static void pass_on(const struct dtproc_notice *n, void *arg)
 {
 	struct dtproc *d = arg;
+	int ended = n->kind != DTPROC_NOTICE_ERROR;
+	int target = trace_is_target(d, n->pid);
 
-	if (n->kind != DTPROC_NOTICE_ERROR)
-		d->ends_told++;
-	if (d->notice)
+	d->ends_told += (unsigned)(ended && target);
+	if (d->notice && (!ended || target || !hold_parent(n->proc) ||
+				 n->kind == DTPROC_NOTICE_LOST))
 		d->notice(n, d->notice_arg);
+	if (ended && hold_parent(n->proc))
+		trace_forget(d, n->proc);
 }
 
 void dtproc_on_notice(struct dtproc *d, dtproc_notice_fn *fn, void *arg)

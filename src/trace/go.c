@@ -42,6 +42,7 @@ static int open_engines(struct dtproc *d)
 		.dyn_bytes = bytes_of(&d->options, TRACE_DYNVARSIZE),
 		.programs = d->programs.at,
 		.n_programs = d->programs.n,
+		.follows = trace_option_on(&d->options, TRACE_FOLLOW),
 		.interpret = trace_option_on(&d->options, TRACE_INTERPRET)};
 	int err = engine_open(&c, &d->engines);
 
@@ -172,14 +173,17 @@ void trace_each_client(struct dtproc *d, void (*fn)(struct rt_client *))
 		fn(engine_client(d->engines, i));
 }
 
+/* One that came to its end is told by its notice. */
+static int is_end(int err)
+{
+	return err == DTPROC_EEXITED || err == DTPROC_EKILLED || err == DTPROC_ELOST;
+}
+
 static int let_run(struct dtproc_proc *p, void *arg)
 {
 	int err = dtproc_proc_continue(p);
 
-	/* One that came to its end is told by its notice. */
-	return err == DTPROC_EEXITED || err == DTPROC_EKILLED || err == DTPROC_ELOST
-		       ? 0
-		       : err;
+	return is_end(err) ? 0 : err;
 }
 
 static int arm_all(struct dtproc *d)
@@ -250,6 +254,21 @@ static int follow_linker(struct dtproc_proc *p, void *arg)
 	return 0;
 }
 
+/* Its children are followed from now on, and have somewhere to write to. */
+static int follow_children(struct dtproc_proc *p, void *arg)
+{
+	struct dtproc *d = arg;
+	int err;
+	{
+		CLEAN(hold_leave) struct hold_guard g = hold_enter(p);
+		CLEAN(trace_unlock) struct dtproc *locked = trace_lock(d);
+		err = engine_ready(d->engines, p) ?: trace_drain_grow(d);
+	}
+	if (!err)
+		err = hold_follow(p);
+	return is_end(err) ? 0 : err;
+}
+
 int trace_go(struct dtproc *d)
 {
 	int err = check_destructive(d);
@@ -263,6 +282,8 @@ int trace_go(struct dtproc *d)
 	err = trace_catch_up(d);
 	if (!err && wants_victims(d))
 		err = hold_each(d->hold, follow_linker, d);
+	if (!err && wants_victims(d) && trace_option_on(&d->options, TRACE_FOLLOW))
+		err = hold_each(d->hold, follow_children, d);
 	d->drained_ns = trace_now();
 	trace_fire_kind(d, PROBE_BEGIN, ENGINE_WHILE_TRACING);
 	/* After an exit() in BEGIN a created victim never runs. */

@@ -72,6 +72,7 @@ const struct option_row option_rows[TRACE_OPTIONS] = {
 		.initial = "postinit",
 		.words = " exec preinit postinit main "},
 	[TRACE_FLOWINDENT] = {.name = "flowindent", .kind = OPTION_FLAG, .live = 1},
+	[TRACE_FOLLOW] = {.name = "follow", .kind = OPTION_FLAG},
 	[TRACE_INTERPRET] = {.name = "interpret", .kind = OPTION_FLAG},
 	[TRACE_JSTACKFRAMES] = {.name = "jstackframes",
 		.kind = OPTION_NUMBER,

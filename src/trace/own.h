@@ -100,6 +100,8 @@ void trace_refresh(struct dtproc *, struct dtproc_proc *, enum hold_change);
 void trace_matched(struct dtproc *);
 /* From now on changes are followed; what changed before is caught up with. */
 int trace_catch_up(struct dtproc *) MUST_USE;
+/* A followed child has ended: gives back what is held of it. */
+void trace_forget(struct dtproc *, struct dtproc_proc *);
 /* From now on nothing is refreshed. */
 void trace_end(struct dtproc *);
 /* As probe_by_id(). */

@@ -180,3 +180,14 @@ void trace_end(struct dtproc *d)
 	if (d->phase == TRACE_GOING)
 		d->phase = TRACE_STOPPED;
 }
+
+/* The last reference goes without the lock: that ends a control thread. */
+void trace_forget(struct dtproc *d, struct dtproc_proc *p)
+{
+	if (d->phase >= TRACE_GOING) {
+		CLEAN(trace_unlock) struct dtproc *locked = trace_lock(d);
+		engine_drop(d->engines, p);
+		probe_forget(d->probes, p);
+	}
+	hold_unfollow(p);
+}

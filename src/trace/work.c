@@ -114,17 +114,22 @@ static int count_live(struct dtproc_proc *p, void *arg)
 	struct census *c = arg;
 	struct dtproc_proc_status s;
 
-	if (!trace_is_target(c->session, dtproc_proc_pid(p)))
+	int target = trace_is_target(c->session, dtproc_proc_pid(p));
+
+	if (!target && !hold_parent(p))
 		return 0;
 	dtproc_proc_status(p, &s);
 	if (s.run < DTPROC_EXITED)
 		c->live++;
 	else
-		c->ended++;
+		c->ended += (unsigned)target;
 	return 0;
 }
 
-/* Are all victims that the client holds at their end, and was that told? */
+/*
+ * Are all victims that the client holds, and their followed children, at their end, and
+ * was that told?
+ */
 static int all_ended(struct dtproc *d)
 {
 	struct census c = {d, 0, 0};
@@ -179,6 +184,7 @@ int dtproc_stop(struct dtproc *d, FILE *out)
 	/* From now on the client's release is the last one. */
 	engine_release(d->engines);
 	probe_table_release(d->probes);
+	hold_unfollow_all(d->hold);
 	fputc('\n', out);
 	int err = trace_print_aggregations(d, out);
 	trace_output_back(d, out);

@@ -14,12 +14,10 @@
 #include <base/log.h>
 #include <base/retry.h>
 #include <base/step.h>
-#include <base/vec.h>
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -37,46 +35,6 @@
 #define FAREWELL_MS 5000
 /* How long an answer is waited for without sleeping. */
 #define SPIN_NS 100000
-
-/* ------------------------------------------------- our keepers (rule C2) */
-
-struct keeper_id {
-	pid_t pid;
-	int pidfd; /* the ctl's: when it has ended the PID may be anyone's */
-};
-
-static pthread_mutex_t keepers_lock = PTHREAD_MUTEX_INITIALIZER;
-static VEC(struct keeper_id) keepers;
-
-static int keepers_add(struct keeper_id id)
-{
-	pthread_mutex_lock(&keepers_lock);
-	int rc = vec_push(&keepers, id);
-	pthread_mutex_unlock(&keepers_lock);
-	return rc ? err_nomem("the list of keepers") : 0;
-}
-
-static void keepers_drop(int pidfd)
-{
-	pthread_mutex_lock(&keepers_lock);
-	for (size_t i = keepers.n; i-- > 0;)
-		if (keepers.at[i].pidfd == pidfd)
-			vec_drop(&keepers, i);
-	if (keepers.n == 0)
-		vec_free(&keepers);
-	pthread_mutex_unlock(&keepers_lock);
-}
-
-int victim_is_keeper(pid_t pid)
-{
-	int found = 0;
-
-	pthread_mutex_lock(&keepers_lock);
-	for (size_t i = 0; i < keepers.n && !found; i++)
-		found = keepers.at[i].pid == pid && !victim_ended(keepers.at[i].pidfd);
-	pthread_mutex_unlock(&keepers_lock);
-	return found;
-}
 
 /* ------------------------------------------------------- opening, closing */
 
@@ -160,10 +118,9 @@ static int connect_keeper(struct victim_ctl *c, const struct victim_program *pro
 		c->keeper = got.keeper;
 		c->keeper_pid = got.keeper_pid;
 		c->stub = got.stub_pid;
-		c->parent = got.parent;
 		c->seq = 0;
 		c->broken = 0;
-		rc = keepers_add((struct keeper_id){got.keeper_pid, got.keeper});
+		rc = keepers_add(got.keeper_pid, got.keeper, got.parent);
 	}
 	for (int i = WIRE_FD_REQUESTS; i <= WIRE_FD_CLIENT; i++)
 		close_fd(&s.fd[i]);
@@ -205,28 +162,51 @@ static int wait_gone(const struct victim_ctl *c, int timeout_ms)
 	return n > 0;
 }
 
-void victim_ctl_hang_up(struct victim_ctl *c)
+/* Waits until the keeper has let go of this victim: it closes its end, or is gone. */
+static int wait_let_go(const struct victim_ctl *c, int timeout_ms)
+{
+	struct pollfd p[] = {{.fd = c->events}, {.fd = c->keeper, .events = POLLIN}};
+	unsigned tries = 0;
+	int n;
+
+	do {
+		n = poll(p, 2, timeout_ms);
+	} while (n < 0 && retry_after(errno, &tries));
+	return n > 0;
+}
+
+/* The keeper process of the last victim ends, which is waited for. */
+static void see_off(struct victim_ctl *c)
 {
 	siginfo_t info;
+
+	if (!wait_gone(c, FAREWELL_MS)) {
+		log_line("hold", 1, "keeper %d does not end: killed", (int)c->keeper_pid);
+		kill_keeper(c);
+		wait_gone(c, FAREWELL_MS);
+	}
+	start_reap(keepers_drop(c->keeper));
+	/* Ours only where somebody killed the parent that it had. */
+	waitid((idtype_t)P_PIDFD, (id_t)c->keeper, &info, WEXITED | WNOHANG | __WALL);
+}
+
+void victim_ctl_hang_up(struct victim_ctl *c)
+{
+	int let_go;
 
 	c->broken = 1;
 	STEP(CLIENT_HANGS_UP);
 	/* Not close() alone: a worker that the client forked may hold a copy. */
 	shutdown(c->requests, SHUT_RDWR);
 	close_fd(&c->requests);
+	let_go = c->keeper < 0 || wait_let_go(c, FAREWELL_MS);
 	close_fd(&c->events);
 	if (c->keeper < 0)
 		return;
-	if (!wait_gone(c, FAREWELL_MS)) {
-		log_line("hold", 1, "keeper %d does not end: killed", (int)c->keeper_pid);
-		kill_keeper(c);
-		wait_gone(c, FAREWELL_MS);
-	}
-	start_reap(c->parent);
-	c->parent = 0;
-	/* Ours only where somebody killed the parent that it had. */
-	waitid((idtype_t)P_PIDFD, (id_t)c->keeper, &info, WEXITED | WNOHANG | __WALL);
-	keepers_drop(c->keeper);
+	if (let_go && keepers_share(c->keeper_pid, c->keeper))
+		keepers_drop(c->keeper);
+	else
+		see_off(c);
 	close_fd(&c->keeper);
 }
 
@@ -394,24 +374,82 @@ int victim_ctl_call(struct victim_ctl *c, struct wire_request *req, const int *f
 	return blame(call(c, req, fds, nfds, reply, fd));
 }
 
-int victim_ctl_event(struct victim_ctl *c, struct wire_event *event, int *fd_out)
+static void close_fds(int fds[WIRE_CHILD_FDS])
 {
-	int fd = -1, nfds = 1, dead = keeper_dead(c), rc;
-	long n = wire_recv(c->events, event, sizeof *event, &fd, &nfds, MSG_DONTWAIT);
+	for (size_t i = 0; i < WIRE_CHILD_FDS; i++)
+		close_fd(&fds[i]);
+}
 
+int victim_ctl_event(
+	struct victim_ctl *c, struct wire_event *event, int fds[WIRE_CHILD_FDS])
+{
+	int n_fds = WIRE_CHILD_FDS, dead = keeper_dead(c), rc;
+
+	for (size_t i = 0; i < WIRE_CHILD_FDS; i++)
+		fds[i] = -1;
+	long n = wire_recv(c->events, event, sizeof *event, fds, &n_fds, MSG_DONTWAIT);
 	if (n == DTPROC_ETIMEOUT && !dead)
 		return 0;
 	if (n <= 0)
 		return lost(c);
-	if (nfds == 0)
-		fd = -1;
 	rc = wire_check_event(event, (size_t)n);
 	if (rc) {
-		close_fd(&fd);
+		close_fds(fds);
 		return rc;
 	}
-	*fd_out = victim_lift(fd);
+	for (int i = 0; i < n_fds; i++)
+		fds[i] = victim_lift(fds[i]);
 	return 1;
+}
+
+static int take_fd(int *fd)
+{
+	int taken = *fd;
+
+	*fd = -1;
+	return taken;
+}
+
+/* A ledger of a keeper's making must not be able to shrink under us. */
+static int map_ledger(struct victim_ctl *c)
+{
+	int seals = fcntl(c->ledger, F_GET_SEALS);
+	off_t size = lseek(c->ledger, 0, SEEK_END);
+	void *map = MAP_FAILED;
+
+	if (seals >= 0 && (seals & F_SEAL_SHRINK) && size >= (off_t)WIRE_LEDGER_BYTES)
+		map = mmap(NULL, WIRE_LEDGER_BYTES, PROT_READ, MAP_SHARED, c->ledger, 0);
+	if (map == MAP_FAILED)
+		return err_set(DTPROC_EPROTO, "the ledger of a child is not sound");
+	c->map = map;
+	return 0;
+}
+
+int victim_ctl_adopt(
+	struct victim_ctl *out, const struct victim_ctl *parent, int fds[WIRE_CHILD_FDS])
+{
+	struct victim_ctl c = VICTIM_CTL_NONE;
+	int rc;
+
+	for (size_t i = 0; i < WIRE_CHILD_FDS; i++)
+		if (fds[i] < 0)
+			return err_set(DTPROC_EPROTO,
+				"its descriptors did not all come: too many open files?");
+	c.requests = take_fd(&fds[WIRE_CHILD_REQUESTS]);
+	c.events = take_fd(&fds[WIRE_CHILD_EVENTS]);
+	c.bulk = take_fd(&fds[WIRE_CHILD_BULK]);
+	c.ledger = take_fd(&fds[WIRE_CHILD_LEDGER]);
+	c.keeper = fcntl(parent->keeper, F_DUPFD_CLOEXEC, 3);
+	c.keeper_pid = parent->keeper_pid;
+	c.broken = 0;
+	rc = c.keeper < 0 ? err_errno(DTPROC_ESYS, errno, "a pidfd") : map_ledger(&c);
+	if (rc == 0)
+		rc = keepers_join(c.keeper_pid, parent->keeper, c.keeper);
+	if (rc)
+		victim_ctl_close(&c);
+	else
+		*out = c;
+	return rc;
 }
 
 int victim_ctl_ack(struct victim_ctl *c, uint32_t seq)

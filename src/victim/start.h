@@ -24,4 +24,15 @@ int start_keeper(const struct start *, struct started *out) MUST_USE;
 /* Reaps the keeper's parent that stayed, when the keeper is gone; 0: there is none. */
 void start_reap(pid_t parent);
 
+/* ---------------------------------------------------------------- keepers.c */
+
+/* One for each ctl, by its pidfd; `parent`: of the keeper where it stays, or 0. */
+int keepers_add(pid_t keeper, int pidfd, pid_t parent) MUST_USE;
+/* One with the keeper that another ctl has. */
+int keepers_join(pid_t keeper, int theirs, int pidfd) MUST_USE;
+/* Has another ctl the same keeper process, which lives? */
+int keepers_share(pid_t keeper, int pidfd);
+/* Takes one out; the last of a keeper gets the parent that is to be reaped; else 0. */
+pid_t keepers_drop(int pidfd);
+
 #endif

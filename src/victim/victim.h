@@ -124,7 +124,6 @@ struct victim_ctl {
 	int bulk, ledger;     /* memfds */
 	int keeper;           /* pidfd of the keeper */
 	pid_t keeper_pid, stub;
-	pid_t parent; /* the keeper's, to be reaped, where it stays (start.c); else 0 */
 	uint32_t seq;
 	int broken; /* hung up or out of step: no more requests */
 	const struct wire_ledger *map;
@@ -165,7 +164,16 @@ void victim_ctl_abandon(struct victim_ctl *);
 int victim_ctl_call(struct victim_ctl *, struct wire_request *req, const int *fds,
 	int nfds, struct wire_reply *reply, int *fd) MUST_USE;
 /* Receives an event: 1, 0 when there is none, ELOST at hang-up, EPROTO. */
-int victim_ctl_event(struct victim_ctl *, struct wire_event *event, int *fd) MUST_USE;
+/* `fds`, of which the caller closes those that are not -1: what came along. */
+int victim_ctl_event(
+	struct victim_ctl *, struct wire_event *event, int fds[WIRE_CHILD_FDS]) MUST_USE;
+/*
+ * The wire to a followed child, from what came along with WIRE_EV_CHILD on its parent's;
+ * those that it takes become -1.  EPROTO: they are not all there, or not what they should
+ * be (the client may have no descriptors left).
+ */
+int victim_ctl_adopt(struct victim_ctl *, const struct victim_ctl *parent,
+	int fds[WIRE_CHILD_FDS]) MUST_USE;
 int victim_ctl_ack(struct victim_ctl *, uint32_t seq) MUST_USE;
 /* The bulk memfd: bytes in from offset 0, out again. */
 int victim_ctl_put(struct victim_ctl *, const void *bytes, size_t len) MUST_USE;

@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define FDS_MAX 4
+#define FDS_MAX WIRE_CHILD_FDS
 
 static int bad(const char *what, const char *why)
 {

@@ -69,6 +69,7 @@ enum wire_op {
 			from how its lists are now */
 	WIRE_STACKS, /* arg = bytes of stack wanted of each thread
 			-> count = wire_stack in bulk, and value = bytes behind them */
+	WIRE_FOLLOW, /* children made from now on are followed: WIRE_EV_CHILD */
 	WIRE_OP_COUNT,
 };
 
@@ -98,7 +99,21 @@ enum wire_event_kind {
 	WIRE_EV_ERROR,      /* text; the victim lives on */
 	WIRE_EV_OBJECTS,    /* objects came or went: code = number of ranges in range,
 			       -1: anywhere; held when any came */
+	WIRE_EV_CHILD, /* tid = PID of a child that is followed, code = enum wire_state of
+			  it, generation = its own; carries enum wire_child_fd.  It idles,
+			  and waits for the client as after a held event */
 	WIRE_EV_COUNT,
+};
+
+/* The client's ends of a wire of its own, and the child. */
+enum wire_child_fd {
+	WIRE_CHILD_REQUESTS,
+	WIRE_CHILD_EVENTS,
+	WIRE_CHILD_BULK,
+	WIRE_CHILD_LEDGER,
+	WIRE_CHILD_MEM,
+	WIRE_CHILD_PIDFD,
+	WIRE_CHILD_FDS
 };
 
 /* What the keeper knows of the victim; rows of the table in state.c. */

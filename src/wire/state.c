@@ -12,13 +12,13 @@
 
 /* clang-format off */
 static const uint8_t requests[WIRE_ST_COUNT][WIRE_OP_COUNT] = {
-	/*                  none start cont stop progs seg arm disarm write thr regs det fin link stk */
-	[WIRE_ST_START] =   {B,   D,    B,   B,   D,    D,  B,  B,     B,    B,  B,   D,  D,  B,  B},
-	[WIRE_ST_IDLE] =    {B,   B,    D,   N,   D,    D,  D,  D,     D,    D,  D,   D,  D,  D,  D},
-	[WIRE_ST_RUN] =     {B,   B,    N,   D,   D,    D,  D,  D,     D,    D,  B,   D,  D,  D,  D},
-	[WIRE_ST_EVENT] =   {B,   B,    N,   D,   D,    D,  D,  D,     D,    D,  D,   D,  D,  D,  D},
-	[WIRE_ST_STOPPED] = {B,   B,    N,   D,   D,    D,  D,  D,     D,    D,  D,   D,  D,  D,  D},
-	[WIRE_ST_GONE] =    {B,   B,    N,   E,   E,    E,  E,  N,     E,    E,  E,   N,  D,  E,  E},
+	/*                  none start cont stop progs seg arm disarm write thr regs det fin link stk fol */
+	[WIRE_ST_START] =   {B,   D,    B,   B,   D,    D,  B,  B,     B,    B,  B,   D,  D,  B,  B,  B},
+	[WIRE_ST_IDLE] =    {B,   B,    D,   N,   D,    D,  D,  D,     D,    D,  D,   D,  D,  D,  D,  D},
+	[WIRE_ST_RUN] =     {B,   B,    N,   D,   D,    D,  D,  D,     D,    D,  B,   D,  D,  D,  D,  D},
+	[WIRE_ST_EVENT] =   {B,   B,    N,   D,   D,    D,  D,  D,     D,    D,  D,   D,  D,  D,  D,  D},
+	[WIRE_ST_STOPPED] = {B,   B,    N,   D,   D,    D,  D,  D,     D,    D,  D,   D,  D,  D,  D,  D},
+	[WIRE_ST_GONE] =    {B,   B,    N,   E,   E,    E,  E,  N,     E,    E,  E,   N,  D,  E,  E,  E},
 };
 /* clang-format on */
 
@@ -31,18 +31,20 @@ static const uint8_t requests[WIRE_ST_COUNT][WIRE_OP_COUNT] = {
 
 static const uint8_t events[WIRE_ST_COUNT][WIRE_EV_COUNT] = {
 	[WIRE_ST_START] = {X, X, X, X, X, WIRE_ST_GONE, WIRE_ST_GONE, WIRE_ST_GONE,
-		WIRE_ST_START, X},
+		WIRE_ST_START, X, X},
 	/* An idle victim may be stopped by others too; that shows when it continues. */
 	[WIRE_ST_IDLE] = {X, X, WIRE_ST_IDLE, WIRE_ST_IDLE, WIRE_ST_IDLE, WIRE_ST_GONE,
-		WIRE_ST_GONE, WIRE_ST_GONE, WIRE_ST_IDLE, WIRE_ST_IDLE},
+		WIRE_ST_GONE, WIRE_ST_GONE, WIRE_ST_IDLE, WIRE_ST_IDLE, WIRE_ST_IDLE},
 	[WIRE_ST_RUN] = {X, WIRE_ST_EVENT, WIRE_ST_STOPPED, WIRE_ST_RUN, WIRE_ST_RUN,
-		WIRE_ST_GONE, WIRE_ST_GONE, WIRE_ST_GONE, WIRE_ST_RUN, WIRE_ST_RUN},
+		WIRE_ST_GONE, WIRE_ST_GONE, WIRE_ST_GONE, WIRE_ST_RUN, WIRE_ST_RUN,
+		WIRE_ST_RUN},
 	[WIRE_ST_EVENT] = {X, WIRE_ST_EVENT, WIRE_ST_EVENT, WIRE_ST_EVENT, X,
-		WIRE_ST_GONE, WIRE_ST_GONE, WIRE_ST_GONE, WIRE_ST_EVENT, WIRE_ST_EVENT},
+		WIRE_ST_GONE, WIRE_ST_GONE, WIRE_ST_GONE, WIRE_ST_EVENT, WIRE_ST_EVENT,
+		WIRE_ST_EVENT},
 	[WIRE_ST_STOPPED] = {X, WIRE_ST_EVENT, WIRE_ST_STOPPED, WIRE_ST_RUN,
 		WIRE_ST_STOPPED, WIRE_ST_GONE, WIRE_ST_GONE, WIRE_ST_GONE,
-		WIRE_ST_STOPPED, WIRE_ST_STOPPED},
-	[WIRE_ST_GONE] = {X, X, X, X, X, X, X, X, WIRE_ST_GONE, X},
+		WIRE_ST_STOPPED, WIRE_ST_STOPPED, WIRE_ST_STOPPED},
+	[WIRE_ST_GONE] = {X, X, X, X, X, X, X, X, WIRE_ST_GONE, X, WIRE_ST_GONE},
 };
 
 #undef X
@@ -74,7 +76,7 @@ const char *wire_op_name(uint32_t op)
 {
 	static const char *const names[] = {"none", "start", "continue", "stop",
 		"programs", "segment", "arm", "disarm", "write", "threads", "regs",
-		"detach", "finish", "linker", "stacks"};
+		"detach", "finish", "linker", "stacks", "follow"};
 
 	return op < WIRE_OP_COUNT ? names[op] : "?";
 }
@@ -82,7 +84,7 @@ const char *wire_op_name(uint32_t op)
 const char *wire_event_name(uint32_t kind)
 {
 	static const char *const names[] = {"none", "breakpoint", "stopped", "continued",
-		"exec", "exited", "killed", "lost", "error", "objects"};
+		"exec", "exited", "killed", "lost", "error", "objects", "child"};
 
 	return kind < WIRE_EV_COUNT ? names[kind] : "?";
 }

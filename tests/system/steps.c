@@ -13,6 +13,7 @@
 
 #include <base/step.h>
 #include <errno.h>
+#include <hold/hold.h>
 #include <linux/futex.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -41,11 +42,12 @@ enum pokes { ALWAYS, ARMED, NEVER };
 static const struct scene {
 	const char *name, *victim;
 	enum pokes pokes;
-	int hits, created, kills_keeper;
-} scenes[] = {{"grab", "steps poked", ALWAYS, 4, 0, 0},
-	{"exec", "steps exec", ARMED, 2, 0, 0},
-	{"create", "steps poked", ALWAYS, 4, 1, 0},
-	{"repair", "steps poked", NEVER, 0, 0, 1}};
+	int hits, created, kills_keeper, follows;
+} scenes[] = {{"grab", "steps poked", ALWAYS, 4, 0, 0, 0},
+	{"follow", "steps poked", ALWAYS, 4, 0, 0, 1},
+	{"exec", "steps exec", ARMED, 2, 0, 0, 0},
+	{"create", "steps poked", ALWAYS, 4, 1, 0, 0},
+	{"repair", "steps poked", NEVER, 0, 0, 1, 0}};
 #define SCENES (sizeof scenes / sizeof *scenes)
 
 /* Exit status of a client that was told of an end, or got an error. */
@@ -181,6 +183,8 @@ static int work(struct dtproc *dt, struct dtproc_proc *p)
 	TRY(dtproc_bkpt_add(p, at, on_hit, NULL, &b[0]));
 	TRY(dtproc_proc_symbol(p, "a.out", "steps_stepped", &at, NULL));
 	TRY(dtproc_bkpt_add(p, at, on_hit, NULL, &b[1]));
+	if (scene->follows)
+		TRY(hold_follow(p));
 	TRY(dtproc_proc_continue(p));
 	vic.page->poked = 1;
 	if (scene->kills_keeper) {

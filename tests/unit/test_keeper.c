@@ -191,12 +191,12 @@ static struct wire_event next_event(struct victim_ctl *c)
 {
 	struct wire_event e = {0};
 	struct pollfd p = {.fd = c->events, .events = POLLIN};
-	int fd = -1;
+	int fds[WIRE_CHILD_FDS];
 
 	assert_int_equal(poll(&p, 1, 20000), 1);
-	assert_int_equal(victim_ctl_event(c, &e, &fd), 1);
-	if (fd >= 0)
-		close(fd);
+	assert_int_equal(victim_ctl_event(c, &e, fds), 1);
+	for (size_t i = 0; i < WIRE_CHILD_FDS; i++)
+		close(fds[i]);
 	return e;
 }
 

@@ -65,8 +65,8 @@ static int event_by_rule(enum wire_state s, enum wire_event_kind k)
 {
 	if (k == WIRE_EV_NONE)
 		return WIRE_ST_COUNT;
-	if (k == WIRE_EV_ERROR)
-		return s; /* the victim lives on */
+	if (k == WIRE_EV_ERROR || (k == WIRE_EV_CHILD && s != WIRE_ST_START))
+		return s; /* the victim lives on, or its child outlives it */
 	if (s == WIRE_ST_GONE)
 		return WIRE_ST_COUNT; /* nothing follows an end */
 	if (ends(k))
