@@ -7,6 +7,7 @@
  * already, and the guard, if the parent has it.
  */
 #include "keeper.h"
+#include "kin.h"
 #include "ptrace.h"
 
 #include <errno.h>

@@ -7,6 +7,7 @@
  * was about to get.  A group stop stays in effect over the detach.
  */
 #include "keeper.h"
+#include "kin.h"
 #include "ptrace.h"
 
 #include <errno.h>

@@ -10,6 +10,7 @@
  * A client that does not react in time (E5) costs that time once: held tasks go on, the
  * client is told, and nothing waits again before it has reacted.
  */
+#include "kin.h"
 #include "recall.h"
 
 #include <errno.h>

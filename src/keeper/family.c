@@ -8,6 +8,7 @@
  * another program or exits.
  */
 #include "keeper.h"
+#include "kin.h"
 #include "ptrace.h"
 #include "unwind.h"
 

@@ -6,6 +6,7 @@
  * again, and the resume; registers are read when a program asks for them.
  */
 #include "keeper.h"
+#include "kin.h"
 #include "ptrace.h"
 #include "unwind.h"
 

@@ -11,6 +11,7 @@
  * the victim that /proc calls its parent.
  */
 #include "keeper.h"
+#include "kin.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -10,6 +10,7 @@
  * once that has been in vain some times in a row.
  */
 #include "keeper.h"
+#include "kin.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Programs, the segment that they write to, and the bell that wakes the client. */
 #include "keeper.h"
+#include "kin.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Requests: one function each, in the order of enum wire_op. */
 #include "keeper.h"
+#include "kin.h"
 #include "ptrace.h"
 #include "stacks.h"
 #include "recall.h"

@@ -6,6 +6,7 @@
  * One whose memory is not mapped stays wanted and is tried again at each preparation
  * (D1).
  */
+#include "kin.h"
 #include "mappings.h"
 #include "recall.h"
 

@@ -13,6 +13,7 @@
  * stopped.
  */
 #include "keeper.h"
+#include "kin.h"
 #include "ptrace.h"
 
 #include <base/end.h>
