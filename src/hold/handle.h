@@ -135,7 +135,7 @@ struct dtproc_proc {
 	struct list dropped; /* those that an exec took away */
 	uint32_t next_user;
 	struct dtproc_bkpt *in_callback;
-	uint32_t epoch; /* hold_epoch() */
+	uint32_t epoch;    /* hold_epoch() */
 	struct goal *goal; /* where it runs to; NULL: nobody waits for that */
 	void *user;
 	void (*user_destroy)(void *);

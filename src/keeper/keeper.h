@@ -52,15 +52,13 @@ struct task {
 	enum task_run run;
 	uint8_t sharer;   /* of another process with the victim's memory */
 	uint8_t at_event; /* stopped in PTRACE_EVENT_STOP: system calls may be injected */
-	uint8_t vforking; /* waits in the kernel for its vfork child: as good as stopped
-			   */
+	uint8_t vforking; /* waits for its vfork child: as good as stopped */
 	uint8_t listen;   /* a group stop is in effect: resume by PTRACE_LISTEN */
 	uint8_t mask_known; /* `mask` was read at a stop that changed nothing */
-	uint8_t stepping;  /* the trap of a step is still to come; then `mask` is put back
-			    */
-	uint8_t owed_stop; /* a SIGSTOP came while nothing could be delivered */
-	uint8_t waits;     /* kind of the held event that it caused: it is not resumed */
-	uint32_t waits_for;   /* ... until this event is acknowledged; 0: not told yet */
+	uint8_t stepping;   /* a step's trap is to come; then `mask` is put back */
+	uint8_t owed_stop;  /* a SIGSTOP came while nothing could be delivered */
+	uint8_t waits;      /* kind of the held event that it caused: it is not resumed */
+	uint32_t waits_for; /* ... until this event is acknowledged; 0: not told yet */
 	uint64_t waits_until; /* ... or this is over, in ns */
 	int sig;              /* to deliver when resumed */
 	dtproc_addr skip; /* it has hit the trap here already: go past it, uncounted */
@@ -180,8 +178,7 @@ struct keeper {
 
 	uint32_t react_ms;   /* for how long a held event waits; 0: it does not */
 	uint64_t wait_until; /* ns; the first of the tasks' waits_until; 0: none waits */
-	uint8_t late;        /* a reaction was waited for in vain: no more until it comes
-			      */
+	uint8_t late; /* a reaction was waited for in vain: no more until it comes */
 
 	uint64_t born_until; /* ns; until then it idles for a client that has not reacted
 				to its birth; 0: it has */

@@ -341,9 +341,9 @@ static int op_stacks(struct keeper *k, struct call *c)
 		return code;
 	c->rep->count = s.n;
 	c->rep->value = s.used;
-	code = bulk_put(s.at, s.n * sizeof *s.at);
-	if (!code && text_write(WIRE_FD_BULK, s.n * sizeof *s.at, s.bytes, s.used) !=
-			     (long)s.used)
+	code = bulk_put(k, s.at, s.n * sizeof *s.at);
+	if (!code &&
+		text_write(k->bulk, s.n * sizeof *s.at, s.bytes, s.used) != (long)s.used)
 		code = err_errno(DTPROC_ESYS, errno, "cannot write to the bulk file");
 	return code;
 }
