@@ -6,8 +6,7 @@
  * that we started is left; and a client that lives has been told within a second
  * (rules A10, C3, H4, H5, H6).  A step that is never reached is a failure.
  *
- * Client and keeper are built with DTPROC_STEPS for this; both, and whatever they start,
- * become children of the case when they are orphaned, so none is overlooked.
+ * Client and keeper are built with DTPROC_STEPS; orphans become the case's children.
  */
 #include "lib.h"
 
@@ -159,10 +158,7 @@ static bool is_late(enum step step)
 	return step == STEP_CLIENT_HANGS_UP || step >= STEP_END_HELD;
 }
 
-/*
- * Goes on for a while, and until the test lets everybody go: on a busy machine it takes
- * its time until somebody comes to his step, is seen there and killed.
- */
+/* For a while, and until the test lets everybody go, however busy the machine is. */
 static int linger(struct dtproc *dt)
 {
 	for (unsigned left = 5; left && !told; left--) {
