@@ -12,6 +12,7 @@
  */
 #include "keeper.h"
 #include "kin.h"
+#include "unwind.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -130,6 +131,7 @@ static void free_tables(struct keeper *k)
 {
 	sites_forget(k);
 	linker_forget(k);
+	unwind_close(k);
 	hash_each(&k->tasks, i)
 		free(k->tasks.slots[i].value);
 	hash_free(&k->tasks);

@@ -95,3 +95,11 @@ void unwind_forget(struct keeper *k)
 	if (k->unwinder && k->unwinder->state)
 		k->unwinder->module->forget(k->unwinder->state);
 }
+
+void unwind_close(struct keeper *k)
+{
+	if (k->unwinder && k->unwinder->state)
+		k->unwinder->module->close(k->unwinder->state);
+	free(k->unwinder);
+	k->unwinder = NULL;
+}

@@ -13,5 +13,7 @@ int unwind_task(
 	struct keeper *, struct task *, const struct site *s, uint64_t *pcs, size_t room);
 /* Something that was mapped is not any more. */
 void unwind_forget(struct keeper *);
+/* The victim is no more. */
+void unwind_close(struct keeper *);
 
 #endif

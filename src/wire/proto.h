@@ -27,7 +27,7 @@
 #include <stdint.h>
 #include <sys/user.h>
 
-#define WIRE_VERSION 5u
+#define WIRE_VERSION 6u
 #define WIRE_MAGIC 0x64747077u /* "dtpw" */
 #define WIRE_TEXT_MAX 400
 
