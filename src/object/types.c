@@ -13,8 +13,11 @@
 #include <elfutils/libdw.h>
 #include <elfutils/libdwfl.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "own.h"
 #include "types.h"
@@ -178,11 +181,53 @@ static int walk_file(struct walk *w, Dwarf *dw)
 
 /* ------------------------------------------------------------------------- the file */
 
-static char *debug_path; /* NULL: the standard places */
+/* A regular file, or -1: a name in a file may be of anything. */
+static int open_regular(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct stat st;
+
+	if (fd >= 0 && (fstat(fd, &st) || !S_ISREG(st.st_mode))) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* What dwz has put into another file, whose path stands in this one. */
+static int open_shared(const char *file, const char *path)
+{
+	const char *slash = strrchr(file, '/');
+	char whole[PATH_MAX];
+
+	if (*path == '/' || !slash)
+		return open_regular(path);
+	snprintf(whole, sizeof whole, "%.*s/%s", (int)(slash - file), file, path);
+	return open_regular(whole);
+}
+
+/* libdw asks where the rest of a module's debug information is. */
+static int find_debug(Dwfl_Module *m, void **user, const char *name, Dwarf_Addr base,
+	const char *file, const char *link, GElf_Word crc, char **found)
+{
+	struct object_more more;
+	GElf_Addr bias;
+	Elf *elf;
+	int fd;
+
+	if (file && link && strchr(link, '/'))
+		return open_shared(file, link);
+	elf = dwfl_module_getelf(m, &bias);
+	if (!elf || !object_more_open(elf, file ? file : name, &more))
+		return -1;
+	fd = more.fd >= 0 ? fcntl(more.fd, F_DUPFD_CLOEXEC, 3) : -1;
+	object_more_close(&more);
+	return fd;
+}
+
 static const Dwfl_Callbacks callbacks = {.find_elf = dwfl_build_id_find_elf,
-	.find_debuginfo = dwfl_standard_find_debuginfo,
-	.section_address = dwfl_offline_section_address,
-	.debuginfo_path = &debug_path};
+	.find_debuginfo = find_debug,
+	.section_address = dwfl_offline_section_address};
 
 void object_types_free(struct object_types *t)
 {

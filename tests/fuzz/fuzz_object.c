@@ -50,6 +50,63 @@ static void look_at_probes(struct object *o)
 	}
 }
 
+static int see_enumerator(const char *name, int64_t value, void *arg)
+{
+	return *name == 1;
+}
+
+/* What is described inside of a type, not too deep. */
+struct inside {
+	int depth;
+	unsigned *budget;
+};
+
+static void look_at_type(const struct type_ref *ref, struct inside at);
+
+static int see_member(const struct type_member *m, void *arg)
+{
+	struct inside at = *(struct inside *)arg;
+
+	promise(m->bits <= 64 && m->bit < INT32_MAX);
+	at.depth++;
+	look_at_type(&m->type, at);
+	return !*at.budget;
+}
+
+static void look_at_type(const struct type_ref *ref, struct inside at)
+{
+	struct type_desc t;
+
+	if (!ref->file || at.depth > 6 || !*at.budget || !(*at.budget)--)
+		return;
+	if (object_type_describe(ref, &t) <= 0)
+		return;
+	promise(strlen(t.name) < 1u << 20);
+	object_type_members(ref, see_member, &at);
+	object_type_enums(ref, see_enumerator, NULL);
+	at.depth++;
+	look_at_type(&t.to, at);
+}
+
+static void look_at_types(struct object *o)
+{
+	static const char *const names[] = {"int", "struct part", "whole_t", "enum mode",
+		"struct whole", "struct big", "char", "N::C"};
+	static struct type_params params;
+	unsigned budget = 2000;
+	struct inside at = {0, &budget};
+	struct type_ref ref;
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (object_type_find(o, names[i], &ref) > 0)
+			look_at_type(&ref, at);
+	if (object_variable_type(o, "config", &ref) > 0)
+		look_at_type(&ref, at);
+	for (uint64_t value = 0x1000; value < 0x1100; value++)
+		if (object_function_params(o, value, &params))
+			promise(params.n <= TYPE_PARAMS_MAX);
+}
+
 static void look_around(struct object *o)
 {
 	const struct object_symbol *at;
@@ -64,6 +121,7 @@ static void look_around(struct object *o)
 		(void)object_executable(o, bias);
 	look_at_rules(o, bias);
 	look_at_probes(o);
+	look_at_types(o);
 	if (object_symbols(o, &at, &n))
 		return;
 	for (size_t i = 0; i < n; i++) {
