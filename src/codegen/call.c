@@ -267,14 +267,14 @@ void gen_function_string(struct gen *g, const struct lang_node *n, struct place 
 #define NUMBER_TEXT 72u /* 64 digits and what may stand around them */
 #define ADDRESS_TEXT 48u
 
-uint32_t gen_function_capacity(const struct lang_node *n)
+uint32_t gen_function_capacity(const struct gen *g, const struct lang_node *n)
 {
-	uint32_t a;
+	uint32_t a, most = gen_strsize(g);
 
 	switch (n->func->code) {
 	case LANG_FN_STRJOIN:
-		a = gen_capacity(n->args) + gen_capacity(n->args->next);
-		return a < LANG_STRSIZE ? a : LANG_STRSIZE;
+		a = gen_capacity(g, n->args) + gen_capacity(g, n->args->next);
+		return a < most ? a : most;
 	case LANG_FN_LLTOSTR:
 		return NUMBER_TEXT;
 	case LANG_FN_INET_NTOA:
@@ -282,11 +282,11 @@ uint32_t gen_function_capacity(const struct lang_node *n)
 	case LANG_FN_INET_NTOP:
 		return ADDRESS_TEXT;
 	case LANG_FN_COPYINSTR:
-		return LANG_STRSIZE;
+		return most;
 	default:
 		/* A part of its first argument, or no longer than that. */
-		a = n->args->type->kind == LANG_T_STRING ? gen_capacity(n->args)
-							 : LANG_STRSIZE;
+		a = n->args->type->kind == LANG_T_STRING ? gen_capacity(g, n->args)
+							 : most;
 		return a < 8 ? 8 : a;
 	}
 }

@@ -25,7 +25,7 @@ struct cg_field gen_field(struct gen *g, const struct lang_node *n, uint32_t *of
 		f.part = (uint8_t)n->builtin->code;
 	} else if (n->type->kind == LANG_T_STRING) {
 		f.kind = CG_STRING;
-		f.size = gen_capacity(n);
+		f.size = gen_capacity(g, n);
 	} else if (lang_type_is_trace(n->type)) {
 		gen_address_field(g, n, &f);
 	} else if (lang_type_is_bytes(n->type)) {

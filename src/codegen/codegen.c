@@ -21,6 +21,11 @@ int cg_open(struct cg **out)
 	return 0;
 }
 
+void cg_set_strsize(struct cg *cg, uint32_t bytes)
+{
+	lang_scope_set_strsize(cg->scope, bytes);
+}
+
 void cg_set_frames(struct cg *cg, uint32_t ustack, uint32_t jstack)
 {
 	cg->ustack_frames = ustack;

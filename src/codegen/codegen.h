@@ -132,6 +132,8 @@ struct cg_script {
 /* ------------------------------------------------------------------------ compiling */
 
 int cg_open(struct cg **out);
+/* Bytes of a string in what is compiled from now on [256], at most RT_STRING_MAX. */
+void cg_set_strsize(struct cg *, uint32_t bytes);
 /* How many frames ustack() and jstack() have that do not say it [20, 50]. */
 void cg_set_frames(struct cg *, uint32_t ustack, uint32_t jstack);
 /* Has a script named addresses or stacks, so that what is mapped is to be known? */

@@ -125,9 +125,11 @@ void gen_string_into(struct gen *, const struct lang_node *, struct place to);
 /* call.c: a function that returns a number (or nothing), or a string. */
 void gen_function(struct gen *, const struct lang_node *);
 void gen_function_string(struct gen *, const struct lang_node *, struct place to);
-uint32_t gen_function_capacity(const struct lang_node *);
+uint32_t gen_function_capacity(const struct gen *, const struct lang_node *);
 /* Bytes that a string expression can need, a multiple of 8. */
-uint32_t gen_capacity(const struct lang_node *);
+uint32_t gen_capacity(const struct gen *, const struct lang_node *);
+/* Room of a string whose length nobody knows. */
+uint32_t gen_strsize(const struct gen *);
 
 /* ----------------------------------------------------------------------- clauses */
 

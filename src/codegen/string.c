@@ -12,43 +12,49 @@ static uint32_t rounded(size_t n)
 	return (uint32_t)((n + 7) & ~(size_t)7);
 }
 
-uint32_t gen_capacity(const struct lang_node *n)
+uint32_t gen_strsize(const struct gen *g)
 {
-	uint32_t a, b;
+	return lang_scope_strsize(g->cg->scope);
+}
+
+uint32_t gen_capacity(const struct gen *g, const struct lang_node *n)
+{
+	uint32_t a, b, most = gen_strsize(g);
 
 	switch (n->kind) {
 	case LANG_N_STRING:
-		return n->len < LANG_STRSIZE ? rounded(n->len + 1) : LANG_STRSIZE;
+		return n->len < most ? rounded(n->len + 1) : most;
 	case LANG_N_COND:
-		a = gen_capacity(n->right);
-		b = gen_capacity(n->third);
+		a = gen_capacity(g, n->right);
+		b = gen_capacity(g, n->third);
 		return a > b ? a : b;
 	case LANG_N_BINARY: /* a comma, or an assignment */
-		return gen_capacity(n->right);
+		return gen_capacity(g, n->right);
 	case LANG_N_VAR:
-		return LANG_STRSIZE;
+		return n->var->strsize;
 	case LANG_N_CALL:
 		if (n->func->code != LANG_FN_STRINGOF)
-			return rounded(gen_function_capacity(n));
+			return rounded(gen_function_capacity(g, n));
 		if (n->args->type->kind == LANG_T_STRING)
-			return gen_capacity(n->args);
+			return gen_capacity(g, n->args);
 		if (n->args->type->kind == LANG_T_ARRAY && n->args->type->size &&
-			n->args->type->size < LANG_STRSIZE)
+			n->args->type->size < most)
 			return rounded(n->args->type->size + 1);
 		break;
 	default:
 		break;
 	}
-	return rounded(n->type->size);
+	/* Of a built-in with less room, such as execname, its type knows. */
+	return n->type->size < LANG_STRSIZE ? rounded(n->type->size) : most;
 }
 
 /* A constant in the program's data; equal ones share a place. */
 static struct place literal(struct gen *g, const struct lang_node *n)
 {
-	struct place p = {BPF_AREA_RODATA, 0, gen_capacity(n)};
-	char text[LANG_STRSIZE] = {0};
+	struct place p = {BPF_AREA_RODATA, 0, gen_capacity(g, n)};
+	char text[RT_STRING_MAX] = {0};
 
-	memcpy(text, n->text, n->len < sizeof text ? n->len : sizeof text - 1);
+	memcpy(text, n->text, n->len < p.size ? n->len : p.size - 1);
 	for (; p.offset + p.size <= g->rodata.n; p.offset += 8)
 		if (!memcmp(g->rodata.at + p.offset, text, p.size))
 			return p;
@@ -110,8 +116,8 @@ static void load_array(struct gen *g, const struct lang_node *array, struct plac
 {
 	struct place p = {BPF_AREA_SCRATCH, 0, array->type->size};
 
-	if (!p.size || p.size > LANG_STRSIZE)
-		p.size = LANG_STRSIZE;
+	if (!p.size || p.size > gen_strsize(g))
+		p.size = gen_strsize(g);
 	p.offset = gen_scratch(g, p.size);
 	if (array->type->size) {
 		gen_load(g, array->left, p.size, p.offset);
@@ -184,7 +190,7 @@ void gen_string_into(struct gen *g, const struct lang_node *n, struct place to)
 
 struct place gen_string(struct gen *g, const struct lang_node *n)
 {
-	struct place p = {BPF_AREA_SCRATCH, 0, gen_capacity(n)};
+	struct place p = {BPF_AREA_SCRATCH, 0, gen_capacity(g, n)};
 
 	if (n->kind == LANG_N_STRING)
 		return literal(g, n);

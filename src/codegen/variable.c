@@ -13,7 +13,7 @@ static struct place place_of(const struct lang_var *v)
 {
 	return (struct place){
 		v->scope == LANG_V_THIS ? BPF_AREA_LOCALS : BPF_AREA_GLOBALS, v->place,
-		v->type->kind == LANG_T_STRING ? LANG_STRSIZE : 8};
+		v->type->kind == LANG_T_STRING ? v->strsize : 8};
 }
 
 static int has_place(const struct lang_var *v)
@@ -42,7 +42,7 @@ static uint32_t keys_of(struct gen *g, const struct lang_node *n)
 		int is_text = n->var->keys[i]->kind == LANG_T_STRING;
 		struct cg_field f = {.kind = is_text ? CG_STRING : CG_INT,
 			.offset = offset,
-			.size = is_text ? LANG_STRSIZE : 8};
+			.size = is_text ? n->var->strsize : 8};
 		gen_store(g, a, &f, keys.base);
 		offset += f.size;
 	}

@@ -11,9 +11,9 @@
 
 #include <string.h>
 
-static uint32_t bytes_of(const struct lang_type *t)
+static uint32_t bytes_of(const struct lang_var *v, const struct lang_type *t)
 {
-	return t->kind == LANG_T_STRING ? LANG_STRSIZE : 8;
+	return t->kind == LANG_T_STRING ? v->strsize : 8;
 }
 
 uint32_t lang_var_key_bytes(const struct lang_var *v)
@@ -21,7 +21,7 @@ uint32_t lang_var_key_bytes(const struct lang_var *v)
 	uint32_t bytes = 0;
 
 	for (unsigned i = 0; i < v->n_keys; i++)
-		bytes += bytes_of(v->keys[i]);
+		bytes += bytes_of(v, v->keys[i]);
 	return bytes;
 }
 
@@ -34,7 +34,7 @@ uint32_t lang_scope_room(const struct lang_scope *s, enum lang_var_scope scope)
 
 		if (v->scope != scope || (scope == LANG_V_GLOBAL && !v->n_keys))
 			continue;
-		room = lang_var_key_bytes(v) + bytes_of(v->type);
+		room = lang_var_key_bytes(v) + bytes_of(v, v->type);
 		most = room > most ? room : most;
 	}
 	return most;
@@ -76,7 +76,7 @@ static int make(struct unit *u, enum lang_var_scope scope, uint32_t at, const ch
 		return DTPROC_ESYNTAX;
 	v->keys = kept;
 	v->n_keys = n;
-	if (lang_var_key_bytes(v) + bytes_of(v->type) > RT_DYN_ROOM_MAX)
+	if (lang_var_key_bytes(v) + bytes_of(v, v->type) > RT_DYN_ROOM_MAX)
 		return fail(u, at, "D_ID_OFLOW", "",
 			"keys and value of %s[ ] take more than %u bytes", name,
 			RT_DYN_ROOM_MAX);

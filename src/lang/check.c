@@ -303,7 +303,7 @@ static int check_sizeof(struct unit *u, struct lang_node *n)
 			"cannot apply sizeof to a%s %s",
 			t->is_incomplete ? "n incomplete" : "", t->name);
 	n->kind = LANG_N_INT;
-	n->value = t->size;
+	n->value = t == &lang_type_string ? u->scope->strsize : t->size;
 	n->type = &lang_type_ulong;
 	n->left = NULL;
 	return 0;

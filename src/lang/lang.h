@@ -26,7 +26,9 @@
 #define LANG_NAME_MAX 128
 #define LANG_AGGS_MAX 4096 /* in a scope */
 #define LANG_VARS_MAX 4096
-#define LANG_STRSIZE 256 /* bytes of a string value, unless `strsize` says otherwise */
+#define LANG_STRSIZE                                                                     \
+	256 /* bytes of a string, unless lang_scope_set_strsize() says so                \
+	     */
 
 /* ------------------------------------------------------------------------- types */
 
@@ -301,6 +303,8 @@ struct lang_var {
 	const struct lang_type *type;
 	const struct lang_type *const *keys; /* of an associative array, */
 	unsigned n_keys;                     /* 0: it is none; `place` is an id */
+	uint32_t strsize; /* bytes of its value, and of each of its keys, if it is a
+			     string */
 	/* INLINE: what it stands for, not checked, and its parameters. */
 	const struct lang_node *body;
 	const char *const *params;
@@ -423,6 +427,9 @@ enum lang_flags {
 };
 
 int lang_scope_open(struct lang_scope **out);
+/* Room of strings in what is declared and compiled from now on; a multiple of 8. */
+void lang_scope_set_strsize(struct lang_scope *, uint32_t bytes);
+uint32_t lang_scope_strsize(const struct lang_scope *);
 void lang_scope_close(struct lang_scope *);
 /* What a scope holds now, and back to that: for a text that fails after all. */
 struct lang_mark {
@@ -435,7 +442,7 @@ void lang_scope_reset(struct lang_scope *, const struct lang_mark *);
 uint32_t lang_scope_bytes(const struct lang_scope *, enum lang_var_scope);
 /* Bytes of the largest self-> variable, or element of a global array: key and value. */
 uint32_t lang_scope_room(const struct lang_scope *, enum lang_var_scope);
-/* Bytes of an array's keys: each LANG_STRSIZE for a string, 8 for a number. */
+/* Bytes of an array's keys: each strsize for a string, 8 for a number. */
 uint32_t lang_var_key_bytes(const struct lang_var *);
 /* Aggregation `id` of the scope, or NULL.  Borrowed. */
 const struct lang_agg *lang_scope_agg(const struct lang_scope *, uint32_t id);

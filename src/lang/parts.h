@@ -66,6 +66,7 @@ struct lang_scope {
 	VEC(struct lang_var *) vars;
 	uint32_t used[LANG_V_SCOPES]; /* bytes of this-> and globals, ids of self-> */
 	uint32_t arrays;              /* ids of global associative arrays */
+	uint32_t strsize;
 };
 
 struct unit {

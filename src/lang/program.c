@@ -432,8 +432,19 @@ int lang_scope_open(struct lang_scope **out)
 		free(s);
 		return err_nomem("a script");
 	}
+	s->strsize = LANG_STRSIZE;
 	*out = s;
 	return 0;
+}
+
+void lang_scope_set_strsize(struct lang_scope *s, uint32_t bytes)
+{
+	s->strsize = (bytes + 7) & ~7u;
+}
+
+uint32_t lang_scope_strsize(const struct lang_scope *s)
+{
+	return s->strsize;
 }
 
 void lang_scope_close(struct lang_scope *s)

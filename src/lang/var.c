@@ -4,7 +4,7 @@
  *
  * A variable has the type of its declaration or of the first value assigned to it.  Its
  * place is given here once for the session: globals and this-> variables lie at an offset
- * of their memory (8 bytes a number, LANG_STRSIZE a string), self-> variables have an id.
+ * of their memory (8 bytes a number, strsize a string), self-> variables have an id.
  *
  * Every kind of assignment becomes `variable = value`: x += 2 is x = x + 2, and x++ is
  * that with the old value kept.  So who makes code knows one form.
@@ -35,7 +35,7 @@ int var_place(struct unit *u, uint32_t at, struct lang_var *v)
 {
 	static const uint32_t limits[LANG_V_SCOPES] = {
 		RT_GLOBALS_MAX, RT_LOCALS_BYTES, UINT32_MAX - 1};
-	uint32_t *used, bytes = v->type->kind == LANG_T_STRING ? LANG_STRSIZE : 8;
+	uint32_t *used, bytes = v->type->kind == LANG_T_STRING ? v->strsize : 8;
 
 	if (v->scope == LANG_V_INLINE)
 		return 0;
@@ -73,6 +73,7 @@ int var_new(struct unit *u, enum lang_var_scope scope, uint32_t at, const char *
 	if (!v)
 		return DTPROC_ENOMEM;
 	v->scope = scope;
+	v->strsize = u->scope->strsize;
 	v->name = arena_copy(u->scope->arena, name, strlen(name));
 	v->type = t;
 	if (!v->name || !v->type || vec_push(&u->scope->vars, v))

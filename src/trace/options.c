@@ -193,17 +193,6 @@ static int store(
 	return 0;
 }
 
-/* A string's size is that of a type until types come with the options. */
-static int check_strsize(const struct option_row *r, const char *value)
-{
-	uint64_t n;
-
-	if (r != &option_rows[TRACE_STRSIZE] || !parse_size(value, &n) || n == 256)
-		return 0;
-	return err_set(DTPROC_EINVAL,
-		"option strsize: strings of other than 256 bytes are not built yet");
-}
-
 /* Where the value of an option lies that does something here; NULL: it does nothing. */
 static struct trace_option_value *value_of(struct trace_options *o, const char *name)
 {
@@ -227,7 +216,7 @@ int trace_options_set(struct trace_options *o, const char *name, const char *val
 		return err_set(DTPROC_EINVAL,
 			"Invalid value for specified option: %s needs one", name);
 	value = value ? value : "";
-	return check_strsize(r, value) ?: store(v ? v : &unused, r, value);
+	return store(v ? v : &unused, r, value);
 }
 
 void trace_options_init(struct trace_options *o)

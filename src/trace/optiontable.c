@@ -111,7 +111,7 @@ const struct option_row option_rows[TRACE_OPTIONS] = {
 		.kind = OPTION_SIZE,
 		.initial = "256",
 		.least = 8,
-		.most = 4096},
+		.most = RT_STRING_MAX},
 	[TRACE_SWITCHRATE] = {.name = "switchrate",
 		.kind = OPTION_RATE,
 		.initial = "1s",

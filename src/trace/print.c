@@ -147,7 +147,7 @@ static void print_print(struct dtproc *d, const struct cg_action *a, const void 
 	size_t len, FILE *out)
 {
 	const struct cg_field *f = &a->fields[0];
-	char buf[LANG_STRSIZE];
+	char buf[RT_STRING_MAX];
 	const void *p = bytes_of(f, payload, len, f->size);
 
 	if (f->kind == CG_PROBE) {

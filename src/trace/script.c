@@ -57,10 +57,11 @@ static unsigned flags_of(const struct trace_options *o)
 }
 
 /* How deep stacks are that do not say it. */
-static void set_frames(struct dtproc *d)
+static void set_sizes(struct dtproc *d)
 {
 	cg_set_frames(d->cg, (uint32_t)d->options.at[TRACE_USTACKFRAMES].number,
 		(uint32_t)d->options.at[TRACE_JSTACKFRAMES].number);
+	cg_set_strsize(d->cg, (uint32_t)d->options.at[TRACE_STRSIZE].number);
 }
 
 /* A #pragma D option. */
@@ -71,7 +72,7 @@ static int set_option(void *arg, const char *name, const char *value, unsigned *
 
 	if (!err)
 		*flags = flags_of(&d->options) | (*flags & LANG_EMPTY); /* of a library */
-	set_frames(d);
+	set_sizes(d);
 	return err;
 }
 
@@ -95,7 +96,7 @@ static int compile(struct dtproc *d, struct trace_script *s, const char *name,
 	if (!args)
 		return err_nomem("arguments");
 	args[0] = (char *)name;
-	set_frames(d);
+	set_sizes(d);
 	for (int i = 0; i < argc; i++)
 		args[i + 1] = argv[i];
 	err = cg_compile(d->cg, &source, &s->code);
